@@ -1,0 +1,64 @@
+"""Multi-head attention (Vaswani et al., arXiv:1706.03762, section 3.2), with as many or fewer key heads."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allyouneed.blocks.attention.attend import attend
+from allyouneed.blocks.attention.kv_state import KVState
+from allyouneed.blocks.attention.masks import attention_mask, keys_after
+from allyouneed.blocks.context import Context
+from allyouneed.blocks.initial import OutputProjection
+from allyouneed.blocks.protocols import PositionScheme, Sizes
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention over all keys that the context allows. bias: of all four projections."""
+
+    bias: bool = False
+
+    def build(self, sizes: Sizes, positions: PositionScheme) -> nn.Module:
+        """A mixer of n_heads query heads and n_kv_heads key and value heads of head_dim channels."""
+        return MultiHeadAttention(sizes, positions, self.bias)
+
+
+class MultiHeadAttention(nn.Module):
+    """Self-attention. Probabilities are not dropped: `sizes.dropout` acts on the residual stream."""
+
+    positions: PositionScheme
+
+    def __init__(self, sizes: Sizes, positions: PositionScheme, bias: bool) -> None:
+        super().__init__()
+        self.n_heads, self.n_kv_heads, self.head_dim = sizes.n_heads, sizes.n_kv_heads, sizes.head_dim
+        self.q = nn.Linear(sizes.d_model, sizes.n_heads * sizes.head_dim, bias=bias)
+        self.k = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
+        self.v = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
+        self.out = OutputProjection(sizes.n_heads * sizes.head_dim, sizes.d_model, bias, sizes.n_layers)
+        # Not registered: the stack owns the scheme, whose weights would be listed again under every layer.
+        object.__setattr__(self, "positions", positions)
+
+    def new_state(
+        self, batch_size: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> KVState:
+        """No keys yet."""
+        return KVState.empty(batch_size, self.n_kv_heads, self.head_dim, device, dtype)
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], ctx: Context, state: KVState | None = None
+    ) -> tuple[Float[Tensor, "batch seq d_model"], KVState | None]:
+        """Each token's mixture of the values it may see, and the state with these tokens appended."""
+        q = self.q(x).unflatten(-1, (self.n_heads, self.head_dim))
+        k = self.k(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
+        v = self.v(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
+        q, k = self.positions.rotate(q, k, ctx)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        slots = keys_after(state.slots if state is not None else None, ctx)
+        if state is not None:
+            state = state.append(k, v, slots)
+            k, v = state.keys, state.values
+        bias = self.positions.score_bias(ctx, slots.positions)
+        y = attend(q, k, v, attention_mask(ctx, slots), bias, self.head_dim**-0.5)
+        return self.out(y.transpose(1, 2).flatten(2)), state

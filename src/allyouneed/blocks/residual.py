@@ -1,0 +1,96 @@
+"""How sublayers join the residual stream: where the norm stands (Xiong et al., arXiv:2002.04745).
+
+PreNorm   x + sublayer(norm(x))     the stream itself is never normalised; one final norm before the head
+PostNorm  norm(x + sublayer(x))     the original transformer's
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from allyouneed.blocks.context import Context
+from allyouneed.blocks.protocols import BlockConfig, Sizes, Sublayer
+
+
+class Layer(nn.Module):
+    """Sublayers one after the other, each with a norm of its own; subclasses say how each is added.
+
+    Its state is the tuple of its sublayers' states. What a sublayer adds is dropped at `sizes.dropout`.
+    """
+
+    def __init__(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> None:
+        super().__init__()
+        self.norms = nn.ModuleDict({name: norm.build(sizes) for name in sublayers})
+        self.sublayers = nn.ModuleDict(sublayers)
+        self.dropout = nn.Dropout(sizes.dropout)
+
+    def new_state(
+        self, batch_size: int, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> tuple[Any, ...]:
+        """Each sublayer's state before the first token."""
+        sublayers = cast(list[Sublayer], self.sublayers.values())
+        return tuple(sublayer.new_state(batch_size, device, dtype) for sublayer in sublayers)
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], ctx: Context, state: tuple[Any, ...] | None = None
+    ) -> tuple[Float[Tensor, "batch seq d_model"], tuple[Any, ...] | None]:
+        """The residual stream after this layer, and the layer's state (None for None)."""
+        before = state if state is not None else (None,) * len(self.sublayers)
+        after = []
+        for norm, sublayer, sublayer_state in zip(self.norms.values(), self.sublayers.values(), before):
+            x, sublayer_state = self.add(x, norm, sublayer, ctx, sublayer_state)
+            after.append(sublayer_state)
+        return x, tuple(after) if state is not None else None
+
+    def add(
+        self, x: Float[Tensor, "batch seq d_model"], norm: nn.Module, sublayer: nn.Module, ctx: Context, state: Any
+    ) -> tuple[Float[Tensor, "batch seq d_model"], Any]:
+        """The stream after one sublayer, and the sublayer's state."""
+        raise NotImplementedError
+
+
+class PreNormLayer(Layer):
+    """x + sublayer(norm(x))."""
+
+    def add(
+        self, x: Float[Tensor, "batch seq d_model"], norm: nn.Module, sublayer: nn.Module, ctx: Context, state: Any
+    ) -> tuple[Float[Tensor, "batch seq d_model"], Any]:
+        """The norm stands inside the branch."""
+        update, state = sublayer(norm(x), ctx, state)
+        return x + self.dropout(update), state
+
+
+class PostNormLayer(Layer):
+    """norm(x + sublayer(x))."""
+
+    def add(
+        self, x: Float[Tensor, "batch seq d_model"], norm: nn.Module, sublayer: nn.Module, ctx: Context, state: Any
+    ) -> tuple[Float[Tensor, "batch seq d_model"], Any]:
+        """The norm stands on the stream."""
+        update, state = sublayer(x, ctx, state)
+        return norm(x + self.dropout(update)), state
+
+
+@dataclass(frozen=True)
+class PreNorm:
+    """Norms inside the branches; the stack adds a final one."""
+
+    final_norm: ClassVar[bool] = True
+
+    def build(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> nn.Module:
+        """A layer of the given sublayers, by name and in their order."""
+        return PreNormLayer(sizes, sublayers, norm)
+
+
+@dataclass(frozen=True)
+class PostNorm:
+    """Norms on the stream, after each sum; nothing is left to normalise at the end."""
+
+    final_norm: ClassVar[bool] = False
+
+    def build(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> nn.Module:
+        """A layer of the given sublayers, by name and in their order."""
+        return PostNormLayer(sizes, sublayers, norm)

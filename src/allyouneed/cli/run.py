@@ -1,0 +1,133 @@
+"""`allyouneed run`: a study, from the command to its verdicts."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from allyouneed.cli.printing import console, print_json
+
+if TYPE_CHECKING:
+    from allyouneed.lab.engine import Options
+    from allyouneed.lab.outcome import Outcome
+
+_STOPPED = 130  # what a shell expects of a command that Ctrl-C ended
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(
+        epilog="Examples: allyouneed run rope · allyouneed run ./my_study.py --scale smoke · "
+        "allyouneed run rope --arm mine=./my_positions.py:MyPositions --set max_steps=400"
+    )(run)
+
+
+def run(
+    study: Annotated[
+        str, typer.Argument(metavar="SLUG_OR_FILE", help="A paper (see `list`) or a study file of yours.")
+    ],
+    scale: Annotated[str, typer.Option(help="How big: smoke, laptop or gpu.")] = "laptop",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds; the scale's own number if left out.")
+    ] = None,
+    claims: Annotated[str, typer.Option(metavar="C1,C2", help="Only these claims, and the trials they need.")] = "",
+    data: Annotated[
+        str | None, typer.Option(help="Other data: a name from `data list`, or a text file or folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trials at once; a thread each on a CPU.")] = None,
+    out: Annotated[Path, typer.Option(help="Where trials and reports are kept.")] = Path("runs"),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another value for one of the scale's.")
+    ] = None,
+    arms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm", metavar="NAME=FILE.py:CLASS", help="A block of yours as one more arm, tuned like the rest."
+        ),
+    ] = None,
+    retune: Annotated[bool, typer.Option("--retune", help="Tune again instead of taking the recorded values.")] = False,
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=A,B,C", help="Values to tune over in place of the study's.")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Tune, then write the verdicts to results/.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Verdicts as JSON on stdout, progress on stderr.")] = False,
+) -> None:
+    """Run the study of a paper and judge its claims.
+
+    Finished trials are kept, so after Ctrl-C the same command goes on from there.
+    Exit code: 0 whatever the verdicts, 1 if a trial failed.
+    """
+    if record and (overrides or arms or claims):
+        raise typer.BadParameter(
+            "a record is of the whole study: leave out --set, --arm and --claims", param_hint="--record"
+        )
+    pairs = {"--set": _pairs("--set", overrides), "--arm": _pairs("--arm", arms), "--grid": _pairs("--grid", grid)}
+
+    from allyouneed.lab.display import make_display
+    from allyouneed.lab.engine import Interrupted, Options, run_study
+
+    options = Options(
+        reference=study,
+        scale=scale,
+        seeds=seeds,
+        claims=tuple(claim.strip() for claim in claims.split(",") if claim.strip()),
+        data=data,
+        device=device,
+        jobs=jobs,
+        out=out,
+        overrides=pairs["--set"],
+        arms=pairs["--arm"],
+        retune=retune or record,
+        grid=pairs["--grid"],
+    )
+    try:
+        outcome = run_study(options, make_display(console(to_stderr=json)))
+    except Interrupted as stop:
+        print(f"allyouneed: {stop}", file=sys.stderr)
+        raise typer.Exit(_STOPPED) from None
+    _finish(outcome, options, record=record, as_json=json)
+
+
+def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bool) -> None:
+    from allyouneed.lab import report, summary, terminal
+
+    people = console(to_stderr=as_json)
+    page = report.write(outcome, summary.command(outcome, options.arms))
+    recorded = _record(outcome, options.reference) if record else None
+    if as_json:
+        print_json(_as_json(outcome, page, recorded))
+    else:
+        terminal.show(outcome, page, people)
+    if recorded is not None:
+        people.print(f"recorded in {recorded}", markup=False, soft_wrap=True)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def _record(outcome: "Outcome", reference: str) -> Path:
+    from allyouneed.lab import records
+    from allyouneed.lab.fingerprint import fingerprint
+
+    has_smoke = "smoke" in outcome.study.scales
+    return records.record(outcome, fingerprint(reference) if has_smoke else None)
+
+
+def _as_json(outcome: "Outcome", page: Path, recorded: Path | None) -> dict[str, Any]:
+    from allyouneed.lab import saved
+
+    values = saved.to_dict(outcome)
+    del values["results"]
+    return {"report": str(page), "record": str(recorded) if recorded else None, **values}
+
+
+def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    """`["lr=0.1"]` as `{"lr": "0.1"}`; anything else is a usage error."""
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise typer.BadParameter(f"expected name=value, got {text!r}", param_hint=option)
+        pairs[name] = value
+    return pairs

@@ -1,0 +1,22 @@
+"""What a token stream yields: inputs, what is to be predicted at each, and which positions are real."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+IGNORE = -100  # the target of a position that is not scored; PyTorch's own default in cross entropy
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """`targets[:, i]` is the token that follows `tokens[:, i]`, or -100 where nothing is scored.
+
+    `mask` is False at padding (None: no padding). `segments` numbers the documents of a packed row, so that
+    attention may stop at their ends (None: one document a row).
+    """
+
+    tokens: Int[Tensor, "batch seq"]
+    targets: Int[Tensor, "batch seq"]
+    mask: Bool[Tensor, "batch seq"] | None = None
+    segments: Int[Tensor, "batch seq"] | None = None

@@ -1,0 +1,9 @@
+"""Generators of problems with known answers."""
+
+from allyouneed.data.tasks.arithmetic import Arithmetic as Arithmetic
+from allyouneed.data.tasks.copying import Copying as Copying
+from allyouneed.data.tasks.task import Task as Task
+from allyouneed.data.tasks.task import TaskStream as TaskStream
+from allyouneed.data.tasks.task import exact_match as exact_match
+
+__all__ = ["Arithmetic", "Copying", "Task", "TaskStream", "exact_match"]

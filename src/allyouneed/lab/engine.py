@@ -1,0 +1,357 @@
+"""One run of a study, from a command to an `Outcome`: plan, tune, run what is missing, judge."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from allyouneed.errors import UserError
+from allyouneed.lab import claims, records, source
+from allyouneed.lab.jobs import Job, Setting, open_study
+from allyouneed.lab.machine import machine
+from allyouneed.lab.measurements import GateResult, Measurements
+from allyouneed.lab.outcome import Failure, Outcome, Tuned
+from allyouneed.lab.plan import Plan, claim_digest, device_type, trial_digest
+from allyouneed.lab.pool import Watcher, run_jobs
+from allyouneed.lab.result import TrialResult
+from allyouneed.lab.store import TrialStore
+from allyouneed.lab.study import Claim, Study, Trial, seeds_of
+from allyouneed.lab.tuning import choose, widen
+from allyouneed.lab.worker import open_data
+
+TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asks for; the fields are the options of `allyouneed run`."""
+
+    reference: str
+    scale: str = "laptop"
+    seeds: int | None = None
+    claims: tuple[str, ...] = ()
+    data: str | None = None
+    device: str = "auto"
+    jobs: int | None = None
+    out: Path = Path("runs")
+    overrides: dict[str, str] = field(default_factory=dict)
+    arms: dict[str, str] = field(default_factory=dict)
+    retune: bool = False
+    grid: dict[str, str] = field(default_factory=dict)
+
+
+class Interrupted(UserError):
+    """The user stopped the run; what was finished is kept."""
+
+
+class Display(Watcher):
+    """A `Watcher` that is also told of the run as a whole."""
+
+    def plan(self, study: Study, jobs: list[Job], reused: int, n_workers: int, scale: Any) -> None: ...
+    def say(self, text: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silent(Display):
+    """Shows nothing."""
+
+    def started(self, job: Job) -> None: ...
+    def progress(self, job: Job, row: dict[str, Any]) -> None: ...
+    def finished(self, job: Job) -> None: ...
+    def failed(self, job: Job, reason: str) -> None: ...
+
+
+def run_study(options: Options, display: Display | None = None) -> Outcome:
+    """Run a study as the options say; trials that were run before are taken from the store.
+
+    Raises UserError for options that fit nothing, and Interrupted on Ctrl-C.
+    """
+    engine = Engine(options, display or Silent())
+    try:
+        return engine.run()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped after {engine.ran} new trials; all finished trials are kept. The same command goes on from here."
+        ) from None
+    finally:
+        engine.display.close()
+
+
+def digests(study: Study) -> tuple[dict[str, str], dict[str, str]]:
+    """The digests of a study's sources as they are now: by trial, and by claim."""
+    return (
+        {name: trial_digest(trial).sha256 for name, trial in study.trials.items()},
+        {claim.id: claim_digest(study, claim) for claim in study.claims.values()},
+    )
+
+
+class Engine:
+    """The state of one run: what was asked, what was found, what failed."""
+
+    def __init__(self, options: Options, display: Display) -> None:
+        self.options = options
+        self.display = display
+        self.study = open_study(options.reference, options.arms)
+        self.scale = self.study.scale(options.scale, options.overrides)
+        self.claims = _chosen_claims(self.study, options.claims)
+        self.seeds = list(range(_n_seeds(options, self.scale)))
+        self.data_name = options.data or self.study.data
+        self.data = open_data(self.data_name)
+        self.device = device_type(options.device)
+        self.store = TrialStore(options.out / "trials")
+        setting = Setting(
+            options.reference,
+            options.scale,
+            options.overrides,
+            options.arms,
+            self.data_name,
+            self.device,
+            str(options.out.resolve()),
+        )
+        self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
+        self.n_workers = options.jobs or (1 if self.device == "cuda" else os.cpu_count() or 1)
+        self.failures: list[Failure] = []
+        self.tuned: list[Tuned] = []
+        self.used: dict[str, TrialResult] = {}
+        self.ran = 0
+        self.start = time.monotonic()
+
+    def run(self) -> Outcome:
+        """All of it."""
+        trials = [t for t in self.study.trials.values() if any(t.name in claim.trials for claim in self.claims)]
+        plain = [trial for trial in trials if not trial.exclusive]
+        tuned = self._tune([trial for trial in plain if trial.tune])
+        jobs = [
+            self.plan.job(trial, arm, seed, tuned.get((trial.name, arm), {}))
+            for trial in plain
+            for seed in self.seeds
+            for arm in trial.arms
+            if (trial.name, arm) in tuned or not trial.tune
+        ]
+        results = self.run_jobs(jobs, "trials")
+        for trial in trials:
+            if trial.exclusive:
+                results += self._time(trial)
+        return self._judge(trials, results)
+
+    def _tune(self, trials: list[Trial]) -> dict[tuple[str, str], dict[str, Any]]:
+        """The tuned values of every arm: recorded, searched, or at smoke scale the grid's middle."""
+        recorded = {} if self.options.retune or self.options.grid else self._recorded()
+        searches: list[tuple[Trial, str]] = []
+        for trial in trials:
+            assert trial.tune is not None
+            for arm in trial.arms:
+                if self.options.scale == "smoke":
+                    self.tuned.append(Tuned(trial.name, arm, trial.tune.middle(), "the middle of the grid"))
+                elif arm in recorded.get(trial.name, {}):
+                    self.tuned.append(Tuned(trial.name, arm, recorded[trial.name][arm], "recorded"))
+                else:
+                    searches.append((trial, arm))
+        self._search(searches)
+        return {(t.trial, t.arm): t.values for t in self.tuned}
+
+    def _recorded(self) -> dict[str, dict[str, dict[str, Any]]]:
+        default_data = self.data_name == self.study.data
+        return (
+            records.recorded_tuning(self.study.paper, self.options.scale, None if default_data else self.data_name)
+            or {}
+        )
+
+    def _search(self, searches: list[tuple[Trial, str]]) -> None:
+        jobs: dict[tuple[str, str], list[tuple[dict[str, Any], list[Job]]]] = {}
+        for trial, arm in searches:
+            tune = widen(trial.tune, self.options.grid)
+            seeds = range(TUNING_SEED, TUNING_SEED + tune.seeds)
+            jobs[trial.name, arm] = [
+                (values, [self.plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
+            ]
+        self.run_jobs([job for tries in jobs.values() for _, some in tries for job in some], "tuning trials")
+        for (name, arm), tries in jobs.items():
+            trial = self.study.trials[name]
+            tune = widen(trial.tune, self.options.grid)
+            measured = [
+                (values, [self.used[job.key] for job in some if job.key in self.used]) for values, some in tries
+            ]
+            best = choose(tune, name, arm, measured)
+            if best is not None:
+                self.tuned.append(best)
+
+    def run_jobs(self, jobs: list[Job], what: str) -> list[TrialResult]:
+        """Run the jobs whose results are not stored; return all results there are."""
+        missing = [job for job in jobs if not self._found(job)]
+        if jobs:
+            self._announce_damage()
+            self.display.say(f"{len(jobs)} {what}: {len(jobs) - len(missing)} reused, {len(missing)} to run")
+        if missing:
+            self.display.plan(self.study, missing, len(jobs) - len(missing), self.n_workers, self.scale)
+            reasons = self._run_missing(missing)
+            for job in missing:
+                if not self._found(job):
+                    reason = reasons.get(job.key, "left no result")
+                    self.failures.append(Failure(job.trial, job.arm, job.seed, reason))
+        return [self.used[job.key] for job in jobs if job.key in self.used]
+
+    def _run_missing(self, missing: list[Job], kind: str = "trial", fresh: bool = False) -> dict[str, str]:
+        counted = _Counted(self)
+        if fresh:
+            return {key: why for job in missing for key, why in run_jobs([job], 1, counted, kind, threads=True).items()}
+        return run_jobs(missing, min(self.n_workers, len(missing)), counted, kind)
+
+    def _found(self, job: Job) -> bool:
+        result = self.store.load(job.key)
+        if result is not None:
+            # The arm's name is not part of what a result depends on for anyone but its reader.
+            self.used[job.key] = dataclasses.replace(result, arm=job.arm)
+        return result is not None
+
+    def _announce_damage(self) -> None:
+        for message in self.store.damaged:
+            self.display.say(f"[yellow]{message}[/]")
+        self.store.damaged.clear()
+
+    def _time(self, trial: Trial) -> list[TrialResult]:
+        """The exclusive measurements of one trial: seconds by turns, memory in fresh processes."""
+        time_job = self.plan.exclusive(trial)
+        per_arm = {arm: self.plan.share(time_job, arm) for arm in trial.arms}
+        if not all([self._found(job) for job in per_arm.values()]):
+            self.display.say(f"timing {trial.name}: {', '.join(trial.arms)} by turns, nothing beside them")
+            reasons = self._run_missing([time_job], "time", fresh=True)
+            for job in per_arm.values():
+                if not self._found(job):
+                    reason = reasons.get(time_job.key, "left no result")
+                    self.failures.append(Failure(job.trial, job.arm, job.seed, reason))
+        memory = {arm: self.plan.memory(trial, arm) if trial.memory else [] for arm in trial.arms}
+        self._run_missing([job for jobs in memory.values() for job in jobs if not self._found(job)], "memory", True)
+        results = []
+        for arm, job in per_arm.items():
+            if job.key in self.used:
+                peaks = [float(self.used[m.key].measurements["peak_bytes"]) for m in memory[arm] if self._found(m)]  # type: ignore[arg-type]
+                measured = dict(self.used[job.key].measurements)
+                if peaks:
+                    measured["peak_bytes"] = peaks
+                results.append(dataclasses.replace(self.used[job.key], measurements=measured))
+        return results
+
+    def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:
+        m = {
+            trial.name: Measurements(results, trial=trial.name, data=self.data, scale=self.scale, arms=list(trial.arms))
+            for trial in trials
+        }
+        ran = {result.trial for result in results}
+        gates: dict[str, GateResult] = {
+            gate.name: gate.function(m[gate.trial]) for gate in self.study.gates if gate.trial in ran
+        }
+        digest = {trial.name: trial_digest(trial) for trial in trials}
+        folder = self._folder({name: d.sha256 for name, d in digest.items()})
+        extended_from = _extended_from(folder, len(self.seeds))
+        judgements = [
+            claims.judge(
+                claim,
+                m[claim.trials[0]] if claim.trials else None,
+                [(g, gates[g.name]) for g in self.study.gates if g.name in gates and g.trial in claim.trials],
+                self.failures,
+                extended_from=extended_from,
+            )
+            for claim in self.claims
+        ]
+        return Outcome(
+            study=self.study,
+            scale_name=self.options.scale,
+            scale=self.scale,
+            overrides=self.options.overrides,
+            seeds=self.seeds,
+            extended_from=extended_from,
+            data=(self.data_name, self.data.version) if self.data_name and self.data else None,
+            device=self.device,
+            judgements=judgements,
+            gates=gates,
+            measurements=m,
+            failures=self.failures,
+            tuned=self.tuned,
+            sample=_sample(trials, results),
+            digests={name: d.sha256 for name, d in digest.items()},
+            claim_digests={claim.id: claim_digest(self.study, claim) for claim in self.claims},
+            packages={name: version for d in digest.values() for name, version in d.packages.items()},
+            machine=machine(),
+            ran=self.ran,
+            reused=len(self.used) - self.ran,
+            minutes=(time.monotonic() - self.start) / 60,
+            core_minutes=sum(result.seconds for result in self.used.values()) / 60,
+            folder=folder,
+            notes=[],
+        )
+
+    def _folder(self, digest: dict[str, str]) -> Path:
+        what = [self.plan.setting.scale, dataclasses.asdict(self.scale), self.plan.data_version, self.device]
+        text = json.dumps(
+            [what, digest, self.options.arms, sorted(self.options.overrides)], sort_keys=True, default=str
+        )
+        name = f"{self.study.paper}-{self.options.scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        folder = self.options.out / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+class _Counted:
+    """Passes on to the display, and counts what was run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def started(self, job: Job) -> None:
+        self.engine.display.started(job)
+
+    def progress(self, job: Job, row: dict[str, Any]) -> None:
+        self.engine.display.progress(job, row)
+
+    def finished(self, job: Job) -> None:
+        self.engine.ran += 1
+        self.engine.display.finished(job)
+
+    def failed(self, job: Job, reason: str) -> None:
+        self.engine.display.failed(job, reason)
+
+
+def _chosen_claims(study: Study, ids: Iterable[str]) -> list[Claim]:
+    ids = list(ids)
+    unknown = [id for id in ids if id not in study.claims]
+    if unknown:
+        raise UserError(f"{study.paper} has no claim {', '.join(unknown)}; it has {', '.join(study.claims)}")
+    return [claim for claim in study.claims.values() if not ids or claim.id in ids]
+
+
+def _n_seeds(options: Options, scale: Any) -> int:
+    n = options.seeds if options.seeds is not None else seeds_of(options.scale, scale)
+    if n < 1 or n > TUNING_SEED:
+        raise UserError(f"--seeds {n}: give a number between 1 and {TUNING_SEED}")
+    return n
+
+
+def _extended_from(folder: Path, n_seeds: int) -> int | None:
+    """How many seeds the verdict was first shown with, if that were fewer than now; notes a first showing."""
+    file = folder / "first_shown.json"
+    if file.exists():
+        first = json.loads(file.read_text())["seeds"]
+        return first if first < n_seeds else None
+    from allyouneed.data.cache import atomic_write
+
+    atomic_write(file, json.dumps({"seeds": n_seeds}).encode())
+    return None
+
+
+def _sample(trials: list[Trial], results: list[TrialResult]) -> tuple[str, str] | None:
+    """What the trial with the least tuning measurement chose to show."""
+    for trial in trials:
+        showing = [r for r in results if r.trial == trial.name and r.shown]
+        if showing:
+            on = trial.tune.on if trial.tune else None
+            best = min(showing, key=lambda r: r.measurements[on]) if on else showing[0]
+            label, text = next(iter(best.shown.items()))
+            return f"{label} ({best.arm}, seed {best.seed})", text
+    return None

@@ -1,0 +1,60 @@
+"""A study's behaviour in a few numbers: what tells a refactoring from a change.
+
+Every trial of the study at smoke scale, seed 0, on one CPU thread: the losses it logs and what it
+measures. A record whose sources changed stays valid while these stay equal to 1e-6 relative.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from allyouneed.lab.engine import Engine, Options, Silent
+
+TOLERANCE = 1e-6
+
+
+def fingerprint(reference: str) -> dict[str, dict[str, Any]]:
+    """The behaviour of each trial and arm, as `{"trial/arm": {"measurements": ..., "log": ...}}`.
+
+    Timings are left out. Raises UserError if the study has no smoke scale, RuntimeError if a trial fails.
+    """
+    with tempfile.TemporaryDirectory() as out:
+        engine = Engine(Options(reference, scale="smoke", seeds=1, device="cpu", out=Path(out)), Silent())
+        jobs = [
+            engine.plan.job(trial, arm, 0, trial.tune.middle() if trial.tune else {})
+            for trial in engine.study.trials.values()
+            if not trial.exclusive
+            for arm in trial.arms
+        ]
+        results = engine.run_jobs(jobs, "fingerprint trials")
+        if engine.failures:
+            failure = engine.failures[0]
+            raise RuntimeError(f"{reference}: {failure.trial}, {failure.arm} failed at smoke scale: {failure.reason}")
+    return {f"{r.trial}/{r.arm}": {"measurements": r.measurements, "log": r.log} for r in results}
+
+
+def compare(recorded: dict[str, Any], now: dict[str, Any]) -> str:
+    """ "same", or "moved: ..." with the first number that differs by more than the tolerance."""
+    if recorded.keys() != now.keys():
+        names = ", ".join(sorted(recorded.keys() ^ now.keys()))
+        return f"moved: not in both: {names}"
+    for name in recorded:
+        difference = _first_difference(recorded[name], now[name], name)
+        if difference:
+            return f"moved: {difference}"
+    return "same"
+
+
+def _first_difference(old: Any, new: Any, path: str) -> str | None:
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        pairs = [(old[key], new[key], f"{path}/{key}") for key in old]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(old, new))]
+    elif isinstance(old, int | float) and isinstance(new, int | float):
+        # Errors of rounding (1e-16) have no meaning to keep: absolutely, 1e-12 counts as equal.
+        equal = math.isclose(old, new, rel_tol=TOLERANCE, abs_tol=1e-12) or (math.isnan(old) and math.isnan(new))
+        return None if equal else f"{path}: {old:.9g} recorded, {new:.9g} now"
+    else:
+        return None if old == new else f"{path}: {old!r:.60} recorded, {new!r:.60} now"
+    return next((found for pair in pairs if (found := _first_difference(*pair))), None)

@@ -1,0 +1,70 @@
+"""A job: one trial of one arm with one seed, in words that a worker process can be sent."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from allyouneed.lab.loading import load_object, load_study
+from allyouneed.lab.study import NOT_IN_TRIALS, Arm, Study
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all jobs of one run share."""
+
+    reference: str
+    scale: str
+    overrides: dict[str, str]
+    arms: dict[str, str]
+    data: str | None
+    device: str
+    out: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run. `spec` is all that its result may depend on, `key` the digest of that."""
+
+    setting: Setting
+    trial: str
+    arm: str
+    seed: int
+    key: str
+    spec: dict[str, Any]
+    tuned: dict[str, Any] = field(default_factory=dict)
+    patience: float = 600.0
+
+    @property
+    def label(self) -> str:
+        """How the job is named to people."""
+        chosen = "".join(f" {name}={value:g}" for name, value in self.tuned.items() if isinstance(value, int | float))
+        return f"{self.trial} · {self.arm} · seed {self.seed}{chosen}"
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        values = json.loads(text)
+        return cls(**values | {"setting": Setting(**values["setting"])})
+
+
+def open_study(reference: str, arms: Mapping[str, str]) -> Study:
+    """The study with the user's own arms (name -> file.py:Class, made without arguments) in it."""
+    study = load_study(reference)
+    for name, spec in arms.items():
+        made = load_object(spec)
+        study = study.with_arm(name, made() if isinstance(made, type) else made)
+    return study
+
+
+def scale_values(scale: Any) -> dict[str, Any]:
+    """What of a scale a trial may depend on."""
+    return {f.name: getattr(scale, f.name) for f in fields(scale) if f.name not in NOT_IN_TRIALS}
+
+
+def arm_digest_value(arm: Arm) -> Any:
+    """An arm's value as `source.value_digest` reads it: a grid's combination as a tuple."""
+    return tuple(vars(arm.value).items()) if arm.factors else arm.value

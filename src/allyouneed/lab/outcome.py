@@ -1,0 +1,69 @@
+"""What a run of a study ends with: everything a table, a report or a record is drawn from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from allyouneed.lab.study import Study
+
+if TYPE_CHECKING:
+    from allyouneed.lab.claims import Judgement
+    from allyouneed.lab.measurements import GateResult, Measurements
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that ended without measurements, and why; it is named and the rest goes on."""
+
+    trial: str
+    arm: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What one arm of one trial was tuned to, where that came from, and warnings such as a grid's edge."""
+
+    trial: str
+    arm: str
+    values: dict[str, Any]
+    source: str  # "searched" | "recorded" | "the middle of the grid"
+    warnings: tuple[str, ...] = ()
+    tried: tuple[tuple[dict[str, Any], float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One finished run.
+
+    `digests` maps a trial to the digest of the sources it reached, `claim_digests` a claim to that
+    of its predicate and wording; `data` is (name, version) or None; `sample` is (label, text), what
+    the best trial chose to show; `ran` and `reused` count trials; `core_minutes` is the sum over all
+    trials used, whenever they ran; `minutes` is this run's wall time.
+    """
+
+    study: Study
+    scale_name: str
+    scale: Any
+    overrides: dict[str, str]
+    seeds: list[int]
+    extended_from: int | None
+    data: tuple[str, str] | None
+    device: str
+    judgements: list["Judgement"]
+    gates: dict[str, "GateResult"]
+    measurements: dict[str, "Measurements"]
+    failures: list[Failure]
+    tuned: list[Tuned]
+    sample: tuple[str, str] | None
+    digests: dict[str, str]
+    claim_digests: dict[str, str]
+    packages: dict[str, str]
+    machine: dict[str, Any]
+    ran: int
+    reused: int
+    minutes: float
+    core_minutes: float
+    folder: Path
+    notes: list[str] = field(default_factory=list)

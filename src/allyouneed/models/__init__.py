@@ -1,0 +1,11 @@
+"""Models: stacks of blocks, and the configs that name the blocks."""
+
+from allyouneed.models.config import DecoderConfig as DecoderConfig
+from allyouneed.models.config import EncoderConfig as EncoderConfig
+from allyouneed.models.config import StackConfig as StackConfig
+from allyouneed.models.decoder import Decoder as Decoder
+from allyouneed.models.encoder import Encoder as Encoder
+from allyouneed.models.modes import evaluation_mode as evaluation_mode
+from allyouneed.models.state import DecoderState as DecoderState
+
+__all__ = ["Decoder", "DecoderConfig", "DecoderState", "Encoder", "EncoderConfig", "StackConfig", "evaluation_mode"]

@@ -1,0 +1,99 @@
+"""The trunk that decoders and encoders share: embedding, positions, layers, final norm, head."""
+
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from allyouneed.blocks.context import Context, Record
+from allyouneed.blocks.initial import initialize
+from allyouneed.models.config import StackConfig
+from allyouneed.models.state import DecoderState
+
+Tokens = Int[Tensor, "batch seq"]
+Inputs = Int[Tensor, "batch seq"] | Float[Tensor, "batch seq d_model"]
+
+
+class Stack(nn.Module):
+    """Layers over tokens; subclasses say in which direction they read.
+
+    Weights are drawn from `seed`, each by its own name: stacks that differ in one block start equal
+    everywhere else. PyTorch's global generator is left alone, unless `seed` is None: then it draws one.
+    """
+
+    causal: ClassVar[bool]
+
+    def __init__(self, config: StackConfig, seed: int | None = 0) -> None:
+        super().__init__()
+        if seed is None:
+            seed = int(torch.randint(2**62, ()))
+        self.config = config
+        # Constructors draw from the global generator; forked and seeded, what they leave follows from the seed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(config)
+        initialize(self, seed)
+
+    def _build(self, config: StackConfig) -> None:
+        sizes = config.sizes
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.positions = config.positions.build(sizes)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList()
+        for _ in range(config.n_layers):
+            sublayers = {"mixer": config.mixer.build(sizes, positions=self.positions)}
+            if config.feedforward is not None:
+                sublayers["feedforward"] = config.feedforward.build(sizes)
+            self.layers.append(config.residual.build(sizes, sublayers, config.norm))
+        self.final_norm = config.norm.build(sizes) if config.residual.final_norm else nn.Identity()
+        self.unembedding = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    def hidden(
+        self,
+        inputs: Inputs,
+        mask: Bool[Tensor, "batch seq"] | None = None,
+        positions: Int[Tensor, "#batch seq"] | None = None,
+        segments: Int[Tensor, "batch seq"] | None = None,
+        state: DecoderState | None = None,
+        record: Record | None = None,
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """What enters the head.
+
+        inputs: tokens, or vectors in place of their embeddings.
+        mask: True at real tokens; padding may stand anywhere and is never looked at.
+        positions: where each token stands; counted from the mask and the segments unless given.
+        segments: numbers of the documents of a packed row, which do not see one another.
+        state: of the tokens read before these; moved behind them.
+        record: filled by the blocks with their side outputs, by name.
+        """
+        if state is not None and state.batch_size != len(inputs):
+            raise ValueError(f"the state has {state.batch_size} rows, the inputs have {len(inputs)}")
+        past = state.past if state is not None else None
+        ctx = Context.of(inputs, mask, positions, segments, causal=self.causal, past=past, record=record)
+        x = inputs if inputs.is_floating_point() else self.embedding(inputs)
+        x = self.dropout(self.positions.embed(x, ctx))
+        after: list[Any] = []
+        for index, layer in enumerate(self.layers):
+            x, layer_state = layer(x, ctx, state.layers[index] if state is not None else None)
+            after.append(layer_state)
+        if state is not None:
+            state.past, state.layers = ctx.after(), after
+        return self.final_norm(x)
+
+    def head(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        """Logits over the vocabulary."""
+        return F.linear(hidden, self.embedding.weight) if self.unembedding is None else self.unembedding(hidden)
+
+    def forward(
+        self,
+        inputs: Inputs,
+        mask: Bool[Tensor, "batch seq"] | None = None,
+        positions: Int[Tensor, "#batch seq"] | None = None,
+        segments: Int[Tensor, "batch seq"] | None = None,
+        state: DecoderState | None = None,
+        record: Record | None = None,
+    ) -> Float[Tensor, "batch seq vocab"]:
+        """Logits at every position; the arguments are those of `hidden`."""
+        return self.head(self.hidden(inputs, mask, positions, segments, state, record))

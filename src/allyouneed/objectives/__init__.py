@@ -1,0 +1,19 @@
+"""Pure losses on tensors, and the short objectives `objective(model, batch) -> Loss` that training takes."""
+
+from allyouneed.objectives.causal_lm import causal_lm
+from allyouneed.objectives.cross_entropy import cross_entropy, cross_entropy_reference
+from allyouneed.objectives.loss import Loss, Objective
+from allyouneed.objectives.masked_lm import MaskedLM, mask_tokens
+from allyouneed.objectives.token_loss import predict, token_loss
+
+__all__ = [
+    "Loss",
+    "MaskedLM",
+    "Objective",
+    "causal_lm",
+    "cross_entropy",
+    "cross_entropy_reference",
+    "mask_tokens",
+    "predict",
+    "token_loss",
+]

@@ -1,0 +1,23 @@
+"""One training loop, `fit`, with exact resume; optimiser, schedules, averages of weights, and `evaluate`."""
+
+from allyouneed.training.ema import EMA
+from allyouneed.training.evaluate import evaluate
+from allyouneed.training.fit import FitResult, NonFiniteLoss, fit
+from allyouneed.training.optimizer import adamw
+from allyouneed.training.schedules import Schedule, constant, cosine, wsd
+from allyouneed.training.stream import Saved, Stream
+
+__all__ = [
+    "EMA",
+    "FitResult",
+    "NonFiniteLoss",
+    "Saved",
+    "Schedule",
+    "Stream",
+    "adamw",
+    "constant",
+    "cosine",
+    "evaluate",
+    "fit",
+    "wsd",
+]

@@ -1,0 +1,74 @@
+"""`list`, `show` and `read`."""
+
+import json
+import webbrowser
+
+import pytest
+
+from allyouneed.cli.papers import find_tests
+from allyouneed.lab import papers, records
+
+from ..lab.outcomes import make_outcome
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """A made-up record of rope at laptop scale, as if a user had made it in this folder."""
+    monkeypatch.setattr(records, "results_root", lambda: tmp_path / "of the project")
+    return records.record(make_outcome(tmp_path / "run"), None, tmp_path / "results")
+
+
+def test_list_names_the_papers_by_theme_with_their_verdicts(cli, recorded):
+    answer = cli("list")
+    assert answer.code == 0
+    assert answer.out.index("positions") < answer.out.index("rope")
+    assert "1 holds" in " ".join(answer.out.split())
+    assert json.loads(cli("list", "--json").out)[0]["verdicts"]["C1"] == "holds"
+
+
+@pytest.mark.parametrize("name", ["rope", "ROPE", "RoFormer", "2104.09864"])
+def test_show_takes_every_name_of_a_paper(cli, name):
+    answer = cli("show", name)
+    assert answer.code == 0
+    for words in ("RoFormer", "2021", "positions/rope.py", "study.py", "llama", "allyouneed run rope"):
+        assert words in answer.out.replace("\n", "")
+
+
+def test_show_gives_recorded_verdicts(cli, recorded):
+    assert "recorded at laptop scale" in cli("show", "rope").out
+    values = json.loads(cli("show", "rope", "--json").out)
+    assert values["records"][0]["verdicts"]["C4"] == "not run: the corpus may not be shared"
+    assert values["idea"]
+
+
+def test_read_writes_one_page_with_notes_and_source(cli, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    answer = cli("read", "rope", "--no-browser")
+    page = tmp_path / answer.out.strip()
+    html = page.read_text()
+    assert "Details people get wrong" in html
+    for file in (*papers.find("rope").homes.values(), papers.find("rope").study_file):
+        assert file.name in html
+    assert "<script" not in html
+    assert not opened
+    cli("read", "rope")
+    assert opened == [page.resolve().as_uri()]
+
+
+def test_an_unknown_paper_is_one_line_on_stderr(cli):
+    for command in ("show", "read"):
+        answer = cli(command, "roep")
+        assert answer.code == 1
+        assert answer.out == ""
+        assert answer.err.startswith("allyouneed: there is no paper 'roep'. Did you mean rope?")
+
+
+def test_tests_are_named_only_where_they_exist(tmp_path):
+    notes = papers.find("rope")
+    assert find_tests(notes, None) == []
+    assert find_tests(notes, tmp_path) == []
+    for name in ("tests/blocks/positions/test_rope.py", "tests/parity/test_rope.py", "tests/papers/test_rope.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert len(find_tests(notes, tmp_path)) == 3

@@ -1,0 +1,19 @@
+"""Shapes in annotations are checked at run time in every test of the rooms that hold tensors."""
+
+import os
+
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Corpora and downloads of the tests stay out of the user's own cache; built once for all of them.
+os.environ["ALLYOUNEED_CACHE"] = str(Path(__file__).parents[1] / "build" / "test-cache")
+
+import torch
+from jaxtyping import install_import_hook
+
+torch.set_num_threads(1)
+
+ROOMS_OF_TENSORS = [f"allyouneed.{room}" for room in ("blocks", "models", "objectives", "generation", "training")]
+
+# Before any test module imports these rooms; the hook stays for the whole run.
+install_import_hook(ROOMS_OF_TENSORS, "beartype.beartype")

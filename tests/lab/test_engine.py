@@ -1,0 +1,205 @@
+"""The engine's promises, each on a real run with real worker processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from allyouneed.errors import UserError
+from allyouneed.lab.engine import TUNING_SEED, Options, run_study
+from allyouneed.lab.outcome import Outcome
+
+from .studies import write_coin
+
+
+def run(file: Path, out: Path, **options) -> Outcome:
+    return run_study(Options(str(file), out=out, jobs=2, **options))
+
+
+def words(outcome: Outcome) -> dict[str, str]:
+    return {j.id: j.word for j in outcome.judgements}
+
+
+def test_a_run_ends_with_verdicts_a_sample_and_tuned_values(tmp_path):
+    outcome = run(write_coin(tmp_path), tmp_path / "runs")
+    assert words(outcome) == {"C1": "holds", "C2": "contradicted", "C3": "not run"}
+    assert outcome.sample is not None
+    assert outcome.sample[1].startswith("first flips")
+    assert {t.arm: t.values for t in outcome.tuned} == {"fair": {"pause": 0.0}, "biased": {"pause": 0.0}}
+    assert all("edge" in t.warnings[0] for t in outcome.tuned)
+    assert outcome.ran == 2 * 3 + 2 * 6
+
+
+def test_tuning_uses_seeds_that_no_claim_uses(tmp_path):
+    outcome = run(write_coin(tmp_path), tmp_path / "runs")
+    specs = [json.loads(file.read_text())["spec"] for file in (tmp_path / "runs" / "trials").glob("*.json")]
+    tuning = {spec["seed"] for spec in specs} - set(outcome.seeds)
+    assert tuning == {TUNING_SEED}
+
+
+def test_a_second_run_reuses_every_trial(tmp_path):
+    first = run(write_coin(tmp_path), tmp_path / "runs")
+    second = run(write_coin(tmp_path), tmp_path / "runs")
+    assert (second.ran, second.reused) == (0, first.ran)
+    assert second.folder == first.folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""Does the biased coin show more heads?"""', '"""Another docstring."""  # and a comment'),
+        ('m.more("heads", "biased", than="fair")', 'm.more("heads", "biased", than="fair", by=0.01)'),
+        ('return m.curves("loss", x="step", y="loss")', 'return m.curves("loss", x="step", y="a label")'),
+        ('m.above("heads", 0.0)', 'm.above("heads", 0.01)'),
+    ],
+    ids=["a docstring", "a claim", "a figure", "a gate"],
+)
+def test_what_is_not_the_trial_changes_no_trial(tmp_path, old, new):
+    file = write_coin(tmp_path)
+    run(file, tmp_path / "runs")
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert run(file, tmp_path / "runs").ran == 0
+
+
+def test_what_the_trial_reaches_changes_its_trials(tmp_path):
+    file = write_coin(tmp_path)
+    first = run(file, tmp_path / "runs")
+    file.write_text(file.read_text().replace("rng.random() < bias", "rng.random() <= bias"))
+    assert run(file, tmp_path / "runs").ran == first.ran
+
+
+def test_a_changed_claim_has_another_digest(tmp_path):
+    file = write_coin(tmp_path)
+    before = run(file, tmp_path / "runs").claim_digests
+    file.write_text(file.read_text().replace('"biased", than="fair")', '"biased", than="fair", by=0.01)'))
+    after = run(file, tmp_path / "runs").claim_digests
+    assert before["C1"] != after["C1"]
+    assert before["C2"] == after["C2"]
+
+
+def test_one_failed_trial_is_named_and_the_rest_goes_on(tmp_path):
+    file = write_coin(tmp_path, hook="assert not (seed == 3 and arm == 0.7), 'tails again'")
+    outcome = run(file, tmp_path / "runs")
+    assert [(f.arm, f.seed) for f in outcome.failures] == [("biased", 3)]
+    assert "tails again" in outcome.failures[0].reason
+    assert outcome.ran == 2 * 3 + 2 * 6 - 1
+    judged = next(j for j in outcome.judgements if j.id == "C1")
+    assert judged.word == "not run"
+    assert "biased" in judged.reason
+    assert "seed 3" in judged.reason
+
+
+def test_a_hanging_trial_is_stopped_and_named(tmp_path):
+    file = write_coin(tmp_path, hook="seed == 2 and time.sleep(1000)", patience=1.5)
+    outcome = run(file, tmp_path / "runs")
+    assert {(f.arm, f.seed) for f in outcome.failures} == {("fair", 2), ("biased", 2)}
+    assert "logged nothing for 1.5 seconds" in outcome.failures[0].reason
+    assert outcome.ran == 2 * 3 + 2 * 5
+
+
+def test_a_trial_that_kills_its_process_is_named(tmp_path):
+    hook = "seed == 1 and __import__('os').kill(__import__('os').getpid(), 9)"
+    outcome = run(write_coin(tmp_path, hook=hook), tmp_path / "runs")
+    assert {f.seed for f in outcome.failures} == {1}
+    assert "signal 9" in outcome.failures[0].reason
+
+
+def test_workers_are_fresh_processes_with_one_thread(tmp_path):
+    hook = "import os; run.show('who', f\"{os.getpid()} {os.environ['OMP_NUM_THREADS']}\")"
+    file = write_coin(tmp_path, hook=hook, pause=0.02)
+    run(file, tmp_path / "runs")
+    results = [json.loads(f.read_text())["result"] for f in (tmp_path / "runs" / "trials").glob("*.json")]
+    who = [r["shown"]["who"].split() for r in results]
+    assert {threads for _, threads in who} == {"1"}
+    assert len({pid for pid, _ in who}) >= 2
+    assert str(os.getpid()) not in {pid for pid, _ in who}
+
+
+def test_killed_in_the_middle_it_resumes_with_the_same_measurements(tmp_path):
+    file = write_coin(tmp_path, pause=0.03)
+    whole = run(file, tmp_path / "whole")
+    command = f"from tests.lab.test_engine import *; run(Path({str(file)!r}), Path({str(tmp_path / 'cut')!r}))"
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", command], cwd=root, start_new_session=True)
+    trials = tmp_path / "cut" / "trials"
+    deadline = time.monotonic() + 60
+    while len(list(trials.glob("*.json"))) < 8 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = run(file, tmp_path / "cut")
+    assert 0 < resumed.ran < whole.ran
+    assert resumed.ran + resumed.reused == whole.ran
+    for arm in ("fair", "biased"):
+        before, after = (o.measurements["toss"].values("heads", arm).tolist() for o in (whole, resumed))
+        assert before == after
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"0.", b"1.", 1), lambda b: b""])
+def test_a_damaged_trial_file_is_noticed_and_run_again(tmp_path, damage):
+    file = write_coin(tmp_path)
+    whole = run(file, tmp_path / "runs")
+    victim = sorted((tmp_path / "runs" / "trials").glob("*.json"))[0]
+    victim.write_bytes(damage(victim.read_bytes()))
+    again = run(file, tmp_path / "runs")
+    assert again.ran == 1
+    assert words(again) == words(whole)
+
+
+def test_seeds_added_after_a_verdict_are_said(tmp_path):
+    file = write_coin(tmp_path)
+    run(file, tmp_path / "runs", seeds=5)
+    more = run(file, tmp_path / "runs", seeds=8)
+    assert more.extended_from == 5
+    assert any("extended from n=5" in note for note in more.judgements[0].evidence.notes)
+    assert run(file, tmp_path / "runs", seeds=5).extended_from is None
+
+
+def test_a_failed_gate_leaves_every_claim_undecided(tmp_path):
+    file = write_coin(tmp_path)
+    file.write_text(file.read_text().replace('m.above("heads", 0.0)', 'm.above("heads", 0.6)'))
+    outcome = run(file, tmp_path / "runs")
+    assert words(outcome)["C1"] == "inconclusive"
+    assert next(j for j in outcome.judgements if j.id == "C1").reason == "fair did not learn"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": "galaxy"}, "no scale 'galaxy'.*smoke, laptop"),
+        ({"overrides": {"flops": "3"}}, "no value 'flops'.*flips"),
+        ({"overrides": {"flips": "many"}}, "flips=many.*like 400"),
+        ({"claims": ("C9",)}, "no claim C9.*C1, C2, C3"),
+        ({"grid": {"lr": "1,2"}}, "--grid lr.*pause"),
+        ({"device": "abacus"}, "--device abacus"),
+        ({"seeds": 0}, "--seeds 0"),
+    ],
+)
+def test_bad_options_are_refused_by_name(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        run(write_coin(tmp_path), tmp_path / "runs", **options)
+
+
+def test_a_users_arm_runs_beside_the_others(tmp_path):
+    file = write_coin(tmp_path)
+    file.write_text(
+        file.read_text()
+        .replace('{"fair": 0.5, "biased": 0.7}', '{"fair": Coin(0.5), "biased": Coin(0.7)}')
+        .replace("def flip(", "@dataclass(frozen=True)\nclass Coin:\n    bias: float\n\n\ndef flip(")
+        .replace("flip(arm, rng)", "flip(arm.bias, rng)")
+    )
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\nclass Loaded:\n    bias: float = 0.9\n"
+    )
+    outcome = run(file, tmp_path / "runs", arms={"mine": f"{tmp_path / 'mine.py'}:Loaded"})
+    assert outcome.measurements["toss"].values("heads", "mine").mean() > 0.85
+    assert {t.arm for t in outcome.tuned} == {"fair", "biased", "mine"}
+    with pytest.raises(UserError, match="defines no 'Missing'"):
+        run(file, tmp_path / "runs", arms={"mine": f"{tmp_path / 'mine.py'}:Missing"})

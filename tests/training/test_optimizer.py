@@ -1,0 +1,37 @@
+"""Which parameters decay."""
+
+import pytest
+import torch
+from torch import nn
+
+from allyouneed.training import adamw
+
+
+def test_matrices_decay_and_vectors_do_not():
+    model = nn.Sequential(nn.Embedding(5, 4), nn.LayerNorm(4), nn.Linear(4, 3))
+    groups = adamw(model, lr=0.1, weight_decay=0.3).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    expected = {"0.weight": 0.3, "1.weight": 0.0, "1.bias": 0.0, "2.weight": 0.3, "2.bias": 0.0}
+    assert {name: decay[id(p)] for name, p in model.named_parameters()} == expected
+
+
+def test_decay_shrinks_a_matrix_without_gradient_by_lr_times_decay():
+    model = nn.Linear(2, 2)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = adamw(model, lr=0.1, weight_decay=0.5)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(model.weight, before["weight"] * (1 - 0.1 * 0.5))
+    assert torch.equal(model.bias, before["bias"])
+
+
+def test_a_tied_weight_is_one_parameter(tiny):
+    model = tiny.TinyLM()
+    assert sum(len(group["params"]) for group in adamw(model, lr=0.1).param_groups) == 3
+
+
+def test_a_model_with_nothing_to_train_is_an_error():
+    model = nn.Linear(2, 2).requires_grad_(False)
+    with pytest.raises(ValueError, match="Linear has no parameter that requires a gradient"):
+        adamw(model, lr=0.1)
