@@ -1,7 +1,6 @@
 """Shapes in annotations are checked at run time in every test of the rooms that hold tensors."""
 
 import os
-
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

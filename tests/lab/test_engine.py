@@ -142,6 +142,94 @@ def test_killed_in_the_middle_it_resumes_with_the_same_measurements(tmp_path):
         assert before == after
 
 
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path):
+    file = write_coin(tmp_path, pause=0.1)
+    command = [sys.executable, "-m", "allyouneed", "run", str(file), "--jobs", "2", "--out", str(tmp_path / "runs")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "runs").glob("trials/*.json"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "same command goes on" in errors
+    assert "Traceback" not in errors
+    resumed = run(file, tmp_path / "runs")
+    assert resumed.reused >= 4
+    assert not resumed.failures
+
+
+LONG = """
+from dataclasses import dataclass
+
+import torch
+
+from allyouneed.lab import Study
+from allyouneed.objectives import Loss
+from allyouneed.training import fit
+
+
+@dataclass(frozen=True)
+class Scale:
+    max_steps: int = 400
+    minutes: float = 0.01
+
+
+study = Study(paper="long", scales={"laptop": Scale()})
+
+
+class Noise:
+    def __next__(self):
+        return torch.randn(8, 4)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def spread(model, x):
+    return Loss(model(x).square().sum(), len(x))
+
+
+@study.trial()
+def train(arm, seed, scale, run):
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(4, 4)
+    torch.manual_seed(seed)
+
+    def slow(step, model):
+        import time
+
+        time.sleep(0.01)
+
+    fit(model, spread, Noise(), max_steps=scale.max_steps, lr=1e-3, seed=seed, log=run.log, log_every=20, dir=run.dir,
+        checkpoint_seconds=0.2, after_step=[slow])
+    return {"norm": float(model.weight.norm()), "steps": len(run.rows)}
+"""
+
+
+def test_a_long_trial_killed_goes_on_from_its_own_checkpoint(tmp_path):
+    file = tmp_path / "long_study.py"
+    file.write_text(
+        LONG + "\n\n@study.claim('C1', paper='-')\ndef c(m):\n    'It ends.'\n    return m.exact('norm', 99)\n"
+    )
+    whole = run(file, tmp_path / "whole", seeds=1)
+    command = f"from tests.lab.test_engine import *; run(Path({str(file)!r}), Path({str(tmp_path / 'cut')!r}), seeds=1)"
+    process = subprocess.Popen([sys.executable, "-c", command], cwd=Path(__file__).parents[2], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "cut").glob("trials/.work/*/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = run(file, tmp_path / "cut", seeds=1)
+    before, after = (o.measurements["train"].results[0] for o in (whole, resumed))
+    assert before.measurements == after.measurements
+    assert before.log == after.log
+    assert after.seconds < 0.97 * before.seconds
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"0.", b"1.", 1), lambda b: b""])
 def test_a_damaged_trial_file_is_noticed_and_run_again(tmp_path, damage):
     file = write_coin(tmp_path)

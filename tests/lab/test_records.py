@@ -28,7 +28,15 @@ def record(outcome, tmp_path) -> Record:
 def now(record: Record, **changes) -> Now:
     """The present as it was when recorded, but for the changes."""
     v = record.values
-    same = Now(v["scale"], v["packages"], v["digests"], v["claim_digests"], lambda: BEHAVIOUR)
+    same = Now(
+        scale=v["scale"],
+        data=v["data"]["version"] if v["data"] else None,
+        cpu=v["machine"]["cpu"],
+        packages=v["packages"],
+        digests=v["digests"],
+        claim_digests=v["claim_digests"],
+        fingerprint=lambda: BEHAVIOUR,
+    )
     return replace(same, **changes)
 
 
@@ -107,6 +115,16 @@ def test_other_numbers_make_it_stale(record):
     moved = {"train/rope": BEHAVIOUR["train/rope"] | {"log": [{"step": 1, "loss": 5.5001}]}}
     changed = now(record, digests={"train": "moved"}, fingerprint=lambda: moved)
     assert records.status_against(record, changed).startswith("stale: train/rope/log[0]/loss")
+
+
+def test_other_numbers_on_another_processor_are_not_comparable(record):
+    moved = {"train/rope": BEHAVIOUR["train/rope"] | {"log": [{"step": 1, "loss": 5.5001}]}}
+    there = now(record, cpu="an abacus", digests={"train": "moved"}, fingerprint=lambda: moved)
+    assert records.status_against(record, there).startswith("not comparable: its sources changed")
+
+
+def test_another_text_is_not_comparable(record):
+    assert records.status_against(record, now(record, data="other")).startswith("not comparable: the text of")
 
 
 def test_other_sources_without_a_recorded_behaviour_make_it_stale(record):

@@ -1,23 +1,63 @@
 """Running a study from Python: `allyouneed.run("rope", scale="smoke", seeds=2)`."""
 
+import html
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from allyouneed.lab import report
+from allyouneed.lab.claims import Judgement
 from allyouneed.lab.display import make_display
 from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.measurements import Measurements
 from allyouneed.lab.outcome import Outcome
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def run(reference: str, *, quiet: bool = False, out: str | Path = "runs", **options: Any) -> Outcome:
-    """Run a paper's study (or a file's) and write its report; the options are those of `allyouneed run`.
 
-    The result holds `.judgements`, `.measurements` and `.folder`, and shows itself in a notebook.
-    Raises UserError for options that fit nothing.
+@dataclass(frozen=True)
+class Report:
+    """A finished run; in a notebook it shows its page. `path` is that page, `outcome` all there is."""
+
+    outcome: Outcome
+    path: Path
+
+    @property
+    def claims(self) -> dict[str, Judgement]:
+        """The verdicts by claim."""
+        return {judgement.id: judgement for judgement in self.outcome.judgements}
+
+    @property
+    def measurements(self) -> dict[str, Measurements]:
+        """What was measured, by trial function."""
+        return self.outcome.measurements
+
+    @property
+    def figure(self) -> "Figure | None":
+        """The study's first figure, drawn anew; None if it has none."""
+        study = self.outcome.study
+        m = self.outcome.measurements.get(next(iter(study.trials)))
+        draw = next(iter(study.figures.values()), None)
+        return draw(m) if draw and m else None
+
+    def __str__(self) -> str:
+        verdicts = "\n".join(f"{id}  {judgement.verdict}" for id, judgement in self.claims.items())
+        return f"{self.outcome.study.paper} at {self.outcome.scale_name} scale\n{verdicts}\n{self.path}"
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text(encoding="utf-8"), quote=True)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:48rem;border:0"></iframe>'
+
+
+def run(reference: str, *, quiet: bool = False, out: str | Path = "runs", **options: Any) -> Report:
+    """Run a paper's study (or a file's), judge its claims and write its report.
+
+    The options are the fields of `lab.engine.Options`, those of `allyouneed run`: scale, seeds, claims,
+    data, device, jobs, ... With `quiet` nothing is shown meanwhile.
+    Raises UserError for options that fit nothing, and TypeError for one that does not exist.
     """
-    display = None if quiet else make_display(Console())
-    outcome = run_study(Options(reference, out=Path(out), **options), display)
-    report.write(outcome)
-    return outcome
+    outcome = run_study(Options(reference, out=Path(out), **options), None if quiet else make_display(Console()))
+    return Report(outcome, report.write(outcome))

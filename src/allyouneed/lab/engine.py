@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from allyouneed.errors import UserError
-from allyouneed.lab import claims, records, source
+from allyouneed.lab import claims, records
 from allyouneed.lab.jobs import Job, Setting, open_study
 from allyouneed.lab.machine import machine
 from allyouneed.lab.measurements import GateResult, Measurements
@@ -219,7 +218,8 @@ class Engine:
         """The exclusive measurements of one trial: seconds by turns, memory in fresh processes."""
         time_job = self.plan.exclusive(trial)
         per_arm = {arm: self.plan.share(time_job, arm) for arm in trial.arms}
-        if not all([self._found(job) for job in per_arm.values()]):
+        missing = [job for job in per_arm.values() if not self._found(job)]
+        if missing:
             self.display.say(f"timing {trial.name}: {', '.join(trial.arms)} by turns, nothing beside them")
             reasons = self._run_missing([time_job], "time", fresh=True)
             for job in per_arm.values():

@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any, Protocol
 
@@ -53,11 +55,8 @@ class Worker:
     def stop(self, grace: float = 0.0) -> None:
         """End the process: at once, or after it had `grace` seconds to end by itself."""
         if grace:
-            self.process.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace)
-            except subprocess.TimeoutExpired:
-                pass
         self.process.kill()
         self.process.wait()
 
@@ -107,7 +106,7 @@ def run_jobs(
         return failures
     except KeyboardInterrupt:
         for worker in workers:
-            worker.process.terminate()
+            worker.process.send_signal(signal.SIGINT)  # As Ctrl-C does, so that `fit` leaves a checkpoint.
         for worker in workers:
             worker.stop(GRACE_SECONDS)
         raise

@@ -16,6 +16,7 @@ from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab.claims import Judgement
+from allyouneed.lab.machine import machine
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.papers import PACKAGE
 from allyouneed.lab.result import from_json, to_json
@@ -65,9 +66,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Now:
-    """What a record is held against: the scale, versions and digests as they are, and the behaviour, if needed."""
+    """What a record is held against: the scale, versions and digests as they are, and the behaviour, if needed.
+
+    `data` is the content version of the record's data here, None where it makes its own.
+    """
 
     scale: dict[str, Any]
+    data: str | None
+    cpu: str
     packages: dict[str, str]
     digests: dict[str, str]
     claim_digests: dict[str, str]
@@ -152,6 +158,8 @@ def status(record: Record) -> str:
         return f"not comparable: {error}"
     now = Now(
         scale=to_json(scale),
+        data=_data_version_here(record),
+        cpu=machine()["cpu"],
         packages={name: version for digest in digests.values() for name, version in digest.packages.items()},
         digests={name: digest.sha256 for name, digest in digests.items()},
         claim_digests={claim.id: claim_digest(study, claim) for claim in study.claims.values()},
@@ -172,6 +180,8 @@ def status_against(record: Record, now: Now) -> str:
     moved = [name for name in now.scale if recorded_scale.get(name) != now.scale[name]]
     if moved:
         return f"stale: the scale {record.scale} has another {', '.join(moved)} than was recorded"
+    if record.values["data"] and record.values["data"]["version"] != now.data:
+        return f"not comparable: the text of {record.data} is another than was recorded"
     other = _other_versions(record.values["packages"], now.packages)
     if other:
         return f"not comparable: {other}"
@@ -180,7 +190,12 @@ def status_against(record: Record, now: Now) -> str:
     if record.values["fingerprint"] is None:
         return "stale: its sources changed, and no behaviour was recorded to compare"
     said = compare(from_json(record.values["fingerprint"]), now.fingerprint())
-    return "current" if said == "same" else f"stale: {said.removeprefix('moved: ')}"
+    if said == "same":
+        return "current"
+    if record.values["machine"]["cpu"] != now.cpu:
+        # Another processor rounds differently, and training makes that visible.
+        return f"not comparable: its sources changed, and its behaviour was recorded on {record.values['machine']['cpu']}"
+    return f"stale: {said.removeprefix('moved: ')}"
 
 
 def _to_dict(outcome: Outcome, fingerprint: dict[str, Any] | None) -> dict[str, Any]:
@@ -258,6 +273,15 @@ def _writing_root(outcome: Outcome) -> Path:
 def _reading_roots() -> list[Path]:
     """The user's own records first, then those of the project."""
     return list(dict.fromkeys(path.resolve() for path in (Path("results"), results_root())))
+
+
+def _data_version_here(record: Record) -> str | None:
+    """The version of built-in data as this install has it; public data are what their checksums say."""
+    from allyouneed.data import corpora, open_data
+
+    if record.data is None:
+        return None
+    return open_data(record.data).version if record.data in corpora.PINNED else record.values["data"]["version"]
 
 
 def _other_versions(recorded: dict[str, str], now: dict[str, str]) -> str:

@@ -5,7 +5,6 @@ and the round is the unit of the statistics. Memory is read in a fresh process a
 """
 
 import gc
-import resource
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +16,8 @@ from allyouneed.lab.result import TrialResult
 from allyouneed.lab.store import TrialStore
 from allyouneed.lab.study import Study
 from allyouneed.lab.worker import Listener, make_run, seed_everything
+
+PROC = Path("/proc/self")
 
 
 def execute(job: Job, study: Study, listener: Listener) -> None:
@@ -38,7 +39,7 @@ def execute(job: Job, study: Study, listener: Listener) -> None:
 def execute_memory(job: Job, study: Study, listener: Listener) -> None:
     """Build and call the job's contender in this fresh process, and store what that took."""
     store = TrialStore(Path(job.setting.out) / "trials")
-    before = _peak_bytes()
+    before = _forget_peak()
     _timed(_build(job, study, store, listener))
     _store(job, job.arm, {"peak_bytes": float(_peak_bytes() - before)}, store)
 
@@ -65,14 +66,33 @@ def _timed(contender: Any) -> float:
 
 
 def _wait_for_gpu() -> None:
-    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+    if _on_gpu():
         sys.modules["torch"].cuda.synchronize()
 
 
+def _forget_peak() -> int:
+    """Start a new measurement of the peak; returns the bytes in use now."""
+    if _on_gpu():
+        sys.modules["torch"].cuda.reset_peak_memory_stats()
+    elif PROC.exists():
+        (PROC / "clear_refs").write_text("5")
+    return _peak_bytes()
+
+
 def _peak_bytes() -> int:
-    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+    if _on_gpu():
         return sys.modules["torch"].cuda.max_memory_allocated()
+    if PROC.exists():
+        # Not getrusage: its peak goes back to before this process was even exec'ed, to its parent's size.
+        line = next(line for line in (PROC / "status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _on_gpu() -> bool:
+    return "torch" in sys.modules and sys.modules["torch"].cuda.is_available()
 
 
 def _store(job: Job, arm: str, measurements: dict[str, Any], store: TrialStore) -> None:

@@ -128,7 +128,7 @@ def main() -> None:
     os.dup2(2, 1)
     jobs: Queue[str] = Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: _stop())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A job in a shell's background would ignore it.
     studies: dict[tuple[str, str], Study] = {}
 
     def study_of(job: Job) -> Study:
@@ -155,10 +155,6 @@ def _listen(jobs: "Queue[str]") -> None:
     for line in sys.stdin:
         jobs.put(line)
     os._exit(0)  # The parent is gone.
-
-
-def _stop() -> None:
-    raise KeyboardInterrupt  # As Ctrl-C does, so that `fit` leaves a checkpoint.
 
 
 def _one_thread() -> None:

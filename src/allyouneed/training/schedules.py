@@ -7,7 +7,6 @@ Every schedule rises linearly over the warm-up and reaches 1 at its last step.
 import math
 from collections.abc import Callable
 
-
 Schedule = Callable[[int, int, int], float]
 """`schedule(step, max_steps, warmup_steps) -> factor`; bind further settings with functools.partial."""
 

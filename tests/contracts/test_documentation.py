@@ -1,0 +1,71 @@
+"""The documentation is executed: every command and every listing of README and notes, at smoke scale."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from allyouneed.lab import papers
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+NOTES = {notes.slug: (papers.FOLDER / notes.slug / "notes.md").read_text() for notes in papers.all_papers()}
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a document that call the program, without comments."""
+    lines = re.findall(r"^(?:\$ |    )(allyouneed .*)$", text, re.MULTILINE)
+    return [line.split("  #")[0].strip() for line in lines]
+
+
+def listings(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A user's folder with the files that the README shows, and some text of their own."""
+    folder = tmp_path_factory.mktemp("user")
+    for name, text in re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", README, re.DOTALL):
+        (folder / name).write_text(text)
+    (folder / "my_text").mkdir()
+    for number in range(60):
+        words = " ".join(f"line {number} of {i}: the quick brown fox\n" for i in range(200))
+        (folder / "my_text" / f"{number}.txt").write_text(words)
+    return folder
+
+
+@pytest.mark.parametrize("command", commands(README) + [c for text in NOTES.values() for c in commands(text)])
+def test_every_command_does_what_it_says(command, folder):
+    words = shlex.split(command)[1:]
+    if "tinyshakespeare" in words:
+        words[words.index("tinyshakespeare")] = "my_text"
+    if words[0] == "run":
+        words += ["--scale", "smoke"]
+    if words[0] == "report" and not list(folder.glob("runs/rope-*")):
+        call(["run", "rope", "--scale", "smoke", "--claims", "C1"], folder)
+    call(words, folder)
+
+
+def call(words: list[str], folder: Path) -> None:
+    environment = os.environ | {"ALLYOUNEED_DATA": "", "BROWSER": "true"}
+    done = subprocess.run(
+        [sys.executable, "-m", "allyouneed", *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("text", [README, *NOTES.values()], ids=["README", *NOTES])
+def test_every_listing_runs(text):
+    for listing in listings(text):
+        exec(compile(listing, "listing", "exec"), {"__name__": "listing"})
+
+
+def test_relative_links_lead_somewhere():
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
