@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from allyouneed.lab.engine import Display
+from allyouneed.lab.executor import Display
 from allyouneed.lab.jobs import Job
 from allyouneed.lab.study import Study
 
@@ -30,8 +30,8 @@ class LineDisplay(Display):
         self.begun: dict[str, float] = {}
         self.seconds: list[float] = []
 
-    def plan(self, study: Study, jobs: list[Job], reused: int, n_workers: int, scale: Any) -> None:
-        self.done, self.total, self.n_workers = 0, len(jobs), min(n_workers, len(jobs))
+    def plan(self, study: Study, jobs: list[Job], n_workers: int, scale: Any) -> None:
+        self.done, self.total, self.n_workers = 0, len(jobs), n_workers
         self.seconds = []
 
     def say(self, text: str) -> None:
@@ -79,8 +79,8 @@ class LiveDisplay(LineDisplay):
         self.at_work: dict[str, tuple[Job, dict[str, Any]]] = {}
         self.max_steps: int | None = None
 
-    def plan(self, study: Study, jobs: list[Job], reused: int, n_workers: int, scale: Any) -> None:
-        super().plan(study, jobs, reused, n_workers, scale)
+    def plan(self, study: Study, jobs: list[Job], n_workers: int, scale: Any) -> None:
+        super().plan(study, jobs, n_workers, scale)
         self.max_steps = getattr(scale, "max_steps", None)
         self.bar = Progress(
             TextColumn("{task.description}"),

@@ -12,12 +12,12 @@ from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab import claims, records
+from allyouneed.lab.executor import Display, Executor
 from allyouneed.lab.jobs import Job, Setting, open_study
 from allyouneed.lab.machine import machine
 from allyouneed.lab.measurements import GateResult, Measurements
-from allyouneed.lab.outcome import Failure, Outcome, Tuned
+from allyouneed.lab.outcome import Outcome, Tuned
 from allyouneed.lab.plan import Plan, claim_digest, device_type, trial_digest
-from allyouneed.lab.pool import Watcher, run_jobs
 from allyouneed.lab.result import TrialResult
 from allyouneed.lab.store import TrialStore
 from allyouneed.lab.study import Claim, Study, Trial, seeds_of
@@ -49,37 +49,21 @@ class Interrupted(UserError):
     """The user stopped the run; what was finished is kept."""
 
 
-class Display(Watcher):
-    """A `Watcher` that is also told of the run as a whole."""
-
-    def plan(self, study: Study, jobs: list[Job], reused: int, n_workers: int, scale: Any) -> None: ...
-    def say(self, text: str) -> None: ...
-    def close(self) -> None: ...
-
-
-class Silent(Display):
-    """Shows nothing."""
-
-    def started(self, job: Job) -> None: ...
-    def progress(self, job: Job, row: dict[str, Any]) -> None: ...
-    def finished(self, job: Job) -> None: ...
-    def failed(self, job: Job, reason: str) -> None: ...
-
-
 def run_study(options: Options, display: Display | None = None) -> Outcome:
     """Run a study as the options say; trials that were run before are taken from the store.
 
     Raises UserError for options that fit nothing, and Interrupted on Ctrl-C.
     """
-    engine = Engine(options, display or Silent())
+    engine = Engine(options, display or Display())
     try:
         return engine.run()
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped after {engine.ran} new trials; all finished trials are kept. The same command goes on from here."
+            f"stopped after {engine.executor.ran} new trials; all finished trials are kept. "
+            "The same command goes on from here."
         ) from None
     finally:
-        engine.display.close()
+        engine.executor.display.close()
 
 
 def digests(study: Study) -> tuple[dict[str, str], dict[str, str]]:
@@ -95,7 +79,6 @@ class Engine:
 
     def __init__(self, options: Options, display: Display) -> None:
         self.options = options
-        self.display = display
         self.study = open_study(options.reference, options.arms)
         self.scale = self.study.scale(options.scale, options.overrides)
         self.claims = _chosen_claims(self.study, options.claims)
@@ -103,7 +86,6 @@ class Engine:
         self.data_name = options.data or self.study.data
         self.data = open_data(self.data_name)
         self.device = device_type(options.device)
-        self.store = TrialStore(options.out / "trials")
         setting = Setting(
             options.reference,
             options.scale,
@@ -114,11 +96,9 @@ class Engine:
             str(options.out.resolve()),
         )
         self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
-        self.n_workers = options.jobs or (1 if self.device == "cuda" else os.cpu_count() or 1)
-        self.failures: list[Failure] = []
+        n_workers = options.jobs or (1 if self.device == "cuda" else os.cpu_count() or 1)
+        self.executor = Executor(self.plan, TrialStore(options.out / "trials"), n_workers, display)
         self.tuned: list[Tuned] = []
-        self.used: dict[str, TrialResult] = {}
-        self.ran = 0
         self.start = time.monotonic()
 
     def run(self) -> Outcome:
@@ -133,10 +113,10 @@ class Engine:
             for arm in trial.arms
             if (trial.name, arm) in tuned or not trial.tune
         ]
-        results = self.run_jobs(jobs, "trials")
+        results = self.executor.run(jobs, "trials")
         for trial in trials:
             if trial.exclusive:
-                results += self._time(trial)
+                results += self.executor.time(trial)
         return self._judge(trials, results)
 
     def _tune(self, trials: list[Trial]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -170,73 +150,15 @@ class Engine:
             jobs[trial.name, arm] = [
                 (values, [self.plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
             ]
-        self.run_jobs([job for tries in jobs.values() for _, some in tries for job in some], "tuning trials")
+        self.executor.run([job for tries in jobs.values() for _, some in tries for job in some], "tuning trials")
+        used = self.executor.used
         for (name, arm), tries in jobs.items():
             trial = self.study.trials[name]
             tune = widen(trial.tune, self.options.grid)
-            measured = [
-                (values, [self.used[job.key] for job in some if job.key in self.used]) for values, some in tries
-            ]
+            measured = [(values, [used[job.key] for job in some if job.key in used]) for values, some in tries]
             best = choose(tune, name, arm, measured)
             if best is not None:
                 self.tuned.append(best)
-
-    def run_jobs(self, jobs: list[Job], what: str) -> list[TrialResult]:
-        """Run the jobs whose results are not stored; return all results there are."""
-        missing = [job for job in jobs if not self._found(job)]
-        if jobs:
-            self._announce_damage()
-            self.display.say(f"{len(jobs)} {what}: {len(jobs) - len(missing)} reused, {len(missing)} to run")
-        if missing:
-            self.display.plan(self.study, missing, len(jobs) - len(missing), self.n_workers, self.scale)
-            reasons = self._run_missing(missing)
-            for job in missing:
-                if not self._found(job):
-                    reason = reasons.get(job.key, "left no result")
-                    self.failures.append(Failure(job.trial, job.arm, job.seed, reason))
-        return [self.used[job.key] for job in jobs if job.key in self.used]
-
-    def _run_missing(self, missing: list[Job], kind: str = "trial", fresh: bool = False) -> dict[str, str]:
-        counted = _Counted(self)
-        if fresh:
-            return {key: why for job in missing for key, why in run_jobs([job], 1, counted, kind, threads=True).items()}
-        return run_jobs(missing, min(self.n_workers, len(missing)), counted, kind)
-
-    def _found(self, job: Job) -> bool:
-        result = self.store.load(job.key)
-        if result is not None:
-            # The arm's name is not part of what a result depends on for anyone but its reader.
-            self.used[job.key] = dataclasses.replace(result, arm=job.arm)
-        return result is not None
-
-    def _announce_damage(self) -> None:
-        for message in self.store.damaged:
-            self.display.say(f"[yellow]{message}[/]")
-        self.store.damaged.clear()
-
-    def _time(self, trial: Trial) -> list[TrialResult]:
-        """The exclusive measurements of one trial: seconds by turns, memory in fresh processes."""
-        time_job = self.plan.exclusive(trial)
-        per_arm = {arm: self.plan.share(time_job, arm) for arm in trial.arms}
-        missing = [job for job in per_arm.values() if not self._found(job)]
-        if missing:
-            self.display.say(f"timing {trial.name}: {', '.join(trial.arms)} by turns, nothing beside them")
-            reasons = self._run_missing([time_job], "time", fresh=True)
-            for job in per_arm.values():
-                if not self._found(job):
-                    reason = reasons.get(time_job.key, "left no result")
-                    self.failures.append(Failure(job.trial, job.arm, job.seed, reason))
-        memory = {arm: self.plan.memory(trial, arm) if trial.memory else [] for arm in trial.arms}
-        self._run_missing([job for jobs in memory.values() for job in jobs if not self._found(job)], "memory", True)
-        results = []
-        for arm, job in per_arm.items():
-            if job.key in self.used:
-                peaks = [float(self.used[m.key].measurements["peak_bytes"]) for m in memory[arm] if self._found(m)]  # type: ignore[arg-type]
-                measured = dict(self.used[job.key].measurements)
-                if peaks:
-                    measured["peak_bytes"] = peaks
-                results.append(dataclasses.replace(self.used[job.key], measurements=measured))
-        return results
 
     def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:
         m = {
@@ -255,7 +177,7 @@ class Engine:
                 claim,
                 m[claim.trials[0]] if claim.trials else None,
                 [(g, gates[g.name]) for g in self.study.gates if g.name in gates and g.trial in claim.trials],
-                self.failures,
+                self.executor.failures,
                 extended_from=extended_from,
             )
             for claim in self.claims
@@ -272,17 +194,17 @@ class Engine:
             judgements=judgements,
             gates=gates,
             measurements=m,
-            failures=self.failures,
+            failures=self.executor.failures,
             tuned=self.tuned,
             sample=_sample(trials, results),
             digests={name: d.sha256 for name, d in digest.items()},
             claim_digests={claim.id: claim_digest(self.study, claim) for claim in self.claims},
             packages={name: version for d in digest.values() for name, version in d.packages.items()},
             machine=machine(),
-            ran=self.ran,
-            reused=len(self.used) - self.ran,
+            ran=self.executor.ran,
+            reused=len(self.executor.used) - self.executor.ran,
             minutes=(time.monotonic() - self.start) / 60,
-            core_minutes=sum(result.seconds for result in self.used.values()) / 60,
+            core_minutes=sum(result.seconds for result in self.executor.used.values()) / 60,
             folder=folder,
             notes=[],
         )
@@ -296,26 +218,6 @@ class Engine:
         folder = self.options.out / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-class _Counted:
-    """Passes on to the display, and counts what was run."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def started(self, job: Job) -> None:
-        self.engine.display.started(job)
-
-    def progress(self, job: Job, row: dict[str, Any]) -> None:
-        self.engine.display.progress(job, row)
-
-    def finished(self, job: Job) -> None:
-        self.engine.ran += 1
-        self.engine.display.finished(job)
-
-    def failed(self, job: Job, reason: str) -> None:
-        self.engine.display.failed(job, reason)
 
 
 def _chosen_claims(study: Study, ids: Iterable[str]) -> list[Claim]:

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from allyouneed.lab.engine import Engine, Options, Silent
+from allyouneed.lab.engine import Engine, Options
+from allyouneed.lab.executor import Display
 
 TOLERANCE = 1e-6
 
@@ -20,16 +21,16 @@ def fingerprint(reference: str) -> dict[str, dict[str, Any]]:
     Timings are left out. Raises UserError if the study has no smoke scale, RuntimeError if a trial fails.
     """
     with tempfile.TemporaryDirectory() as out:
-        engine = Engine(Options(reference, scale="smoke", seeds=1, device="cpu", out=Path(out)), Silent())
+        engine = Engine(Options(reference, scale="smoke", seeds=1, device="cpu", out=Path(out)), Display())
         jobs = [
             engine.plan.job(trial, arm, 0, trial.tune.middle() if trial.tune else {})
             for trial in engine.study.trials.values()
             if not trial.exclusive
             for arm in trial.arms
         ]
-        results = engine.run_jobs(jobs, "fingerprint trials")
-        if engine.failures:
-            failure = engine.failures[0]
+        results = engine.executor.run(jobs, "fingerprint trials")
+        if engine.executor.failures:
+            failure = engine.executor.failures[0]
             raise RuntimeError(f"{reference}: {failure.trial}, {failure.arm} failed at smoke scale: {failure.reason}")
     return {f"{r.trial}/{r.arm}": {"measurements": r.measurements, "log": r.log} for r in results}
 

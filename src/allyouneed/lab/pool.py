@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, Queue
-from typing import Any, Protocol
+from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab.jobs import Job
@@ -19,13 +19,20 @@ GRACE_SECONDS = 10.0  # For a stopped worker to write its checkpoint.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-class Watcher(Protocol):
-    """Who is told how the jobs fare: a live display, or nothing."""
+class Watcher:
+    """Who is told how the jobs fare; this one does nothing with it."""
 
-    def started(self, job: Job) -> None: ...
-    def progress(self, job: Job, row: dict[str, Any]) -> None: ...
-    def finished(self, job: Job) -> None: ...
-    def failed(self, job: Job, reason: str) -> None: ...
+    def started(self, job: Job) -> None:
+        """A worker has begun with it."""
+
+    def progress(self, job: Job, row: dict[str, Any]) -> None:
+        """It logged something."""
+
+    def finished(self, job: Job) -> None:
+        """Its result is stored."""
+
+    def failed(self, job: Job, reason: str) -> None:
+        """It ended without one."""
 
 
 class Worker:

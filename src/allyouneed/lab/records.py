@@ -194,7 +194,9 @@ def status_against(record: Record, now: Now) -> str:
         return "current"
     if record.values["machine"]["cpu"] != now.cpu:
         # Another processor rounds differently, and training makes that visible.
-        return f"not comparable: its sources changed, and its behaviour was recorded on {record.values['machine']['cpu']}"
+        return (
+            f"not comparable: its sources changed, and its behaviour was recorded on {record.values['machine']['cpu']}"
+        )
     return f"stale: {said.removeprefix('moved: ')}"
 
 
