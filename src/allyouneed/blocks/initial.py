@@ -1,5 +1,9 @@
 """The values that weights start from, where a block does not have a law of its own.
 
+A matrix is drawn from N(0, 1/width), the width being that of the vectors it reads; an embedding's is that of
+its vectors. So a model of any size starts on one scale, which a fixed deviation does not give: GPT-2's 0.02
+suits d_model 768, and at 64 it leaves sinusoidal positions eight times as loud as the tokens they are added to.
+
 Every value follows from a seed and the parameter's full name, so that models which share a name share
 its start, whatever else they are made of and however they are spread over machines.
 """
@@ -10,8 +14,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-
-STD = 0.02  # of every matrix and embedding, as in GPT-2
 
 GeneratorFor = Callable[[str], torch.Generator]
 
@@ -29,6 +31,11 @@ def fill_normal(parameter: Tensor, std: float, generator: torch.Generator) -> No
     parameter.copy_(values * std)
 
 
+def unit_std(matrix: Tensor) -> float:
+    """The deviation 1 / sqrt(width) of a matrix (out, width)."""
+    return matrix.shape[1] ** -0.5
+
+
 class OutputProjection(nn.Linear):
     """The linear that writes a sublayer's result into the residual stream.
 
@@ -42,7 +49,7 @@ class OutputProjection(nn.Linear):
 
     def init_parameters(self, generator_for: GeneratorFor) -> None:
         """Smaller weights, no bias."""
-        fill_normal(self.weight, STD / math.sqrt(2 * self.n_layers), generator_for("weight"))
+        fill_normal(self.weight, unit_std(self.weight) / math.sqrt(2 * self.n_layers), generator_for("weight"))
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
@@ -50,7 +57,7 @@ class OutputProjection(nn.Linear):
 def initialize(model: nn.Module, seed: int) -> None:
     """Give every weight of `model` its start; the global generators are left alone.
 
-    Linears and embeddings are drawn from N(0, 0.02^2), their biases are 0. A module with a method
+    Linears and embeddings are drawn from N(0, 1/width), their biases are 0. A module with a method
     `init_parameters(generator_for)` does it for itself and what it holds; `generator_for(name)` gives
     the generator of its parameter `name`. Anything else keeps what its constructor gave.
     """
@@ -60,6 +67,6 @@ def initialize(model: nn.Module, seed: int) -> None:
         if own_law is not None:
             own_law(lambda name, path=path: named_generator(seed, f"{path}.{name}"))
         elif isinstance(module, nn.Linear | nn.Embedding):
-            fill_normal(module.weight, STD, named_generator(seed, f"{path}.weight"))
+            fill_normal(module.weight, unit_std(module.weight), named_generator(seed, f"{path}.weight"))
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
