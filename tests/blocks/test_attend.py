@@ -157,3 +157,20 @@ def test_a_scheme_may_bias_scores_cached_or_not(inference):
             parts.append(y)
     torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
     assert (whole - unbiased).abs().max() > 1e-3
+
+
+class Wider(PositionScheme):
+    """Scores over more channels than a head has, all of them 0: nothing may change."""
+
+    def rotate(self, q, k, ctx):
+        return F.pad(q, (0, 3)), F.pad(k, (0, 3))
+
+
+def test_channels_that_a_scheme_adds_do_not_change_the_scale():
+    plain, wider, x = mixer().double(), mixer(Wider()).double(), torch.randn(2, 7, 16, dtype=torch.float64)
+    expected, _ = plain(x, Context.of(x, causal=True))
+    with torch.no_grad():
+        ctx = Context.of(x[:, :4], causal=True)
+        first, state = wider(x[:, :4], ctx, wider.new_state(2))
+        second, _ = wider(x[:, 4:], Context.of(x[:, 4:], causal=True, past=ctx.after()), state)
+    torch.testing.assert_close(torch.cat((first, second), 1), expected, rtol=0, atol=1e-12)

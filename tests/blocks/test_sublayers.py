@@ -96,9 +96,17 @@ def test_only_pre_norm_leaves_something_to_normalise():
     assert not PostNorm().final_norm
 
 
-def test_dropout_acts_on_what_is_added():
+class Unnormalised:
+    """A norm's config whose norm hands on what it gets."""
+
+    def build(self, sizes):
+        return nn.Identity()
+
+
+@pytest.mark.parametrize("config", [PreNorm(), PostNorm()])
+def test_dropout_acts_on_what_is_added(config):
     sizes = Sizes(8, 3, 2, 2, 4, 20, 64, norm_eps=0.1, dropout=0.5)
-    layer = PreNorm().build(sizes, {"a": Counter(1.0)}, LayerNorm()).double()
+    layer = config.build(sizes, {"a": Counter(1.0)}, Unnormalised())
     kept, dropped = layer.eval()(X, CTX)[0] - X, layer.train()(X, CTX)[0] - X
     assert (dropped == 0).any()
     assert torch.isclose(dropped, 2 * kept)[dropped != 0].all()
@@ -138,7 +146,8 @@ def test_weights_start_as_said():
     assert (model["own"].scale == 7).all()
     expected = torch.randn(3, generator=named_generator(0, "own.special"))
     assert torch.equal(model["own"].special, expected)
-    assert float(model["own"].inner.weight.detach().abs().max()) < 0.1
+    expected = torch.randn(3, 3, generator=named_generator(0, "own.inner.weight")) * 3**-0.5
+    assert torch.equal(model["own"].inner.weight, expected)
 
 
 def test_a_start_depends_on_seed_and_name_alone():
