@@ -7,12 +7,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Corpora and downloads of the tests stay out of the user's own cache; built once for all of them.
 os.environ["ALLYOUNEED_CACHE"] = str(Path(__file__).parents[1] / "build" / "test-cache")
 
+import sys
+from types import ModuleType
+
 import torch
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 
 ROOMS_OF_TENSORS = [f"allyouneed.{room}" for room in ("blocks", "models", "objectives", "generation", "training")]
 
+# As everywhere in Python, an int is welcome where a float is expected.
+shape_checks = ModuleType("shape_checks")
+shape_checks.checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+sys.modules["shape_checks"] = shape_checks
+
 # Before any test module imports these rooms; the hook stays for the whole run.
-install_import_hook(ROOMS_OF_TENSORS, "beartype.beartype")
+install_import_hook(ROOMS_OF_TENSORS, "shape_checks.checked")

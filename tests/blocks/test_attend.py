@@ -95,9 +95,10 @@ def mixer(positions=None, n_kv_heads=2):
     return Attention().build(sizes, positions or NoPositions().build(sizes))
 
 
-def test_a_plain_causal_forward_makes_no_mask(fused):
+@pytest.mark.parametrize("mask", [None, torch.ones(2, 7, dtype=torch.bool)])
+def test_a_plain_causal_forward_makes_no_mask(fused, mask):
     x = torch.randn(2, 7, 16)
-    mixer()(x, Context.of(x, causal=True))
+    mixer()(x, Context.of(x, mask, causal=True))
     assert fused[-1]["is_causal"]
     assert fused[-1]["attn_mask"] is None
 

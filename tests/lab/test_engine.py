@@ -291,3 +291,69 @@ def test_a_users_arm_runs_beside_the_others(tmp_path):
     assert {t.arm for t in outcome.tuned} == {"fair", "biased", "mine"}
     with pytest.raises(UserError, match="defines no 'Missing'"):
         run(file, tmp_path / "runs", arms={"mine": f"{tmp_path / 'mine.py'}:Missing"})
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path):
+    flag = tmp_path / "full"
+    hook = (
+        f"seed == 3 and __import__('pathlib').Path({str(flag)!r}).exists() and "
+        "setattr(__import__('os'), 'replace', no_space)"
+    )
+    file = write_coin(tmp_path, hook=hook, pause=0.01)
+    full = "def no_space(*_):\n    raise OSError(28, 'No space left on device')\n\n\n"
+    file.write_text(file.read_text().replace("def flip(", full + "def flip("))
+    flag.touch()
+    with pytest.raises(UserError, match="the disk is full"):
+        run(file, tmp_path / "runs")
+    kept = len(list((tmp_path / "runs" / "trials").glob("*.json")))
+    assert kept >= 6
+    flag.unlink()
+    again = run(file, tmp_path / "runs")
+    assert again.reused == kept
+    assert not again.failures
+
+
+ARTIFACTS = """
+import time
+from dataclasses import dataclass
+
+from allyouneed.lab import Study
+
+
+@dataclass(frozen=True)
+class Scale:
+    minutes: float = 0.01
+
+
+study = Study(paper="bases", scales={"laptop": Scale()})
+
+
+def base(path, seed, size):
+    time.sleep(0.3)  # Long enough for the other worker to ask for it, too.
+    with open(MADE, "a") as file:
+        file.write(f"{seed} ")
+    (path / "weights").write_text(str(seed * size))
+
+
+@study.trial(arm=["a", "b"], shared_artifacts=SHARED)
+def tune(arm, seed, scale, run):
+    return {"weight": float((run.artifact(base, size=10) / "weights").read_text())}
+
+
+@study.claim("C1", paper="-")
+def small(m):
+    "Weights stay below 100."
+    return m.exact("weight", 100)
+"""
+
+
+@pytest.mark.parametrize(("shared", "made"), [(False, ["0", "1", "2"]), (True, ["0"])])
+def test_an_artifact_is_made_once_for_all_arms_that_share_it(tmp_path, shared, made):
+    file = tmp_path / "bases_study.py"
+    file.write_text(ARTIFACTS.replace("MADE", repr(str(tmp_path / "made"))).replace("SHARED", str(shared)))
+    outcome = run(file, tmp_path / "runs", seeds=3)
+    assert not outcome.failures
+    assert sorted((tmp_path / "made").read_text().split()) == made
+    weights = outcome.measurements["tune"].values("weight", "a").tolist()
+    assert weights == ([0, 0, 0] if shared else [0, 10, 20])
+    assert any("given one base" in note for note in outcome.notes) == shared

@@ -89,6 +89,8 @@ class Context:
                 raise ValueError(f"{name} must have the inputs' shape {(batch, seq)}, got {tuple(given.shape)}")
         if mask is not None and mask.dtype != torch.bool:
             raise ValueError(f"mask must be boolean, True at real tokens; got {mask.dtype}")
+        if mask is not None and bool(mask.all()):
+            mask = None  # or a mask that hides nothing would keep attention from its fast path
         past = past if past is not None else Past.none(inputs.device)
         if segments is None and past.segment is not None:
             segments = past.segment[:, None].expand(batch, seq)

@@ -6,13 +6,13 @@ Texts are one run of tokens with byte 0 after every document, and windows may cr
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
 from allyouneed.data.batch import IGNORE, TokenBatch
+from allyouneed.data.stream import NumberedStream
 
 
 @dataclass(frozen=True)
@@ -72,32 +72,14 @@ class Windows:
         return TokenBatch(window[:, :-1].contiguous(), targets)
 
 
-class WindowStream:
-    """Endless random windows. Batch number n depends on the seed and n only, so the state is two numbers."""
+class WindowStream(NumberedStream):
+    """Endless random windows."""
 
     def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+        super().__init__(batch_size, seed)
         self.windows = windows
-        self.batch_size = batch_size
-        self.seed = seed
-        self.n_drawn = 0
 
-    def __iter__(self) -> "WindowStream":
-        return self
-
-    def __next__(self) -> TokenBatch:
-        draw = np.random.default_rng((self.seed, self.n_drawn))
-        self.n_drawn += 1
+    def draw(self, random: np.random.Generator) -> TokenBatch:
+        """Windows that start anywhere with equal probability."""
         n_starts = len(self.windows.tokens) - self.windows.length
-        return self.windows.at(draw.integers(n_starts, size=self.batch_size))
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position in the stream."""
-        return {"seed": self.seed, "n_drawn": self.n_drawn}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood."""
-        self.seed, self.n_drawn = int(state["seed"]), int(state["n_drawn"])
+        return self.windows.at(random.integers(n_starts, size=self.batch_size))

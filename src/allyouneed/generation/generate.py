@@ -32,9 +32,9 @@ def generate(
     mask: Bool[Tensor, "batch seq"] | None = None,
     *,
     max_new_tokens: int = 64,
-    temperature: float | int = 0.8,
+    temperature: float = 0.8,
     top_k: int | None = None,
-    top_p: float | int | None = None,
+    top_p: float | None = None,
     seed: int = 0,
     stop_token: int | None = None,
 ) -> Int[Tensor, "batch longer"]:

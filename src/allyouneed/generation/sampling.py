@@ -7,9 +7,9 @@ from torch import Tensor
 
 def filter_logits(
     logits: Float[Tensor, "batch vocab"],
-    temperature: float | int = 1.0,
+    temperature: float = 1.0,
     top_k: int | None = None,
-    top_p: float | int | None = None,
+    top_p: float | None = None,
 ) -> Float[Tensor, "batch vocab"]:
     """Logits divided by `temperature`, those of tokens that may not be drawn at minus infinity.
 
@@ -32,9 +32,9 @@ def filter_logits(
 
 def sample(
     logits: Float[Tensor, "batch vocab"],
-    temperature: float | int = 1.0,
+    temperature: float = 1.0,
     top_k: int | None = None,
-    top_p: float | int | None = None,
+    top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch"]:
     """One token a row: the likeliest at temperature 0, else drawn from the filtered distribution.
@@ -49,7 +49,7 @@ def sample(
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
 
 
-def check_sampling(temperature: float | int, top_k: int | None, top_p: float | int | None) -> None:
+def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """Raises ValueError unless temperature >= 0, top_k >= 1 and top_p lies in (0, 1]."""
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0 (0 takes the likeliest token), got {temperature}")

@@ -87,6 +87,7 @@ class Effect:
             label=self.label,
             seeds=self.seeds,
             uses=self.uses,
+            claimed=(self._shown(low), self._shown(high)),
         )
 
     def _exact(self, low: float, high: float, bar: str) -> Evidence:
@@ -111,6 +112,7 @@ class Effect:
             label=self.label,
             seeds=self.seeds,
             uses=self.uses,
+            claimed=(self._shown(low), self._shown(high)),
         )
 
     def _bar(self, low: float, high: float) -> str:

@@ -206,7 +206,11 @@ class Engine:
             minutes=(time.monotonic() - self.start) / 60,
             core_minutes=sum(result.seconds for result in self.executor.used.values()) / 60,
             folder=folder,
-            notes=[],
+            notes=[
+                f"{trial.name}: all seeds share one copy of each artifact, so its verdicts are given one base"
+                for trial in trials
+                if trial.shared_artifacts
+            ],
         )
 
     def _folder(self, digest: dict[str, str]) -> Path:

@@ -1,14 +1,12 @@
 """The picture of one piece of evidence: its interval against the bar, on the claimed side or not."""
 
 import math
-import re
 from dataclasses import dataclass
 
 from allyouneed.lab.evidence import Evidence
 
 WIDTH, MARGIN = 640.0, 34.0
 _MOST_DOTS = 60
-_NUMBER = re.compile(r"-?(?:inf|\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def interval_plot(evidence: Evidence) -> IntervalPlot | None:
     """The geometry of an evidence; None where there is no interval to draw (unit "exact", or not finite)."""
     if evidence.low is None or evidence.high is None:
         return None
-    bars = [bar for bar in claimed_side(evidence.bar) if math.isfinite(bar)]
+    bars = [bar for bar in evidence.claimed if math.isfinite(bar)]
     dots = evidence.values if len(evidence.values) <= _MOST_DOTS else ()
     shown = [evidence.low, evidence.high, *bars, *dots]
     if not all(map(math.isfinite, shown)) or max(shown) == min(shown):
@@ -52,7 +50,7 @@ def interval_plot(evidence: Evidence) -> IntervalPlot | None:
     def x(value: float) -> float:
         return round(MARGIN + (min(max(value, left), right) - left) / (right - left) * (WIDTH - 2 * MARGIN), 1)
 
-    low, high = claimed_side(evidence.bar)
+    low, high = evidence.claimed
     return IntervalPlot(
         low=x(evidence.low),
         middle=x(evidence.estimate),
@@ -62,20 +60,3 @@ def interval_plot(evidence: Evidence) -> IntervalPlot | None:
         bars=tuple(Tick(x(bar), f"{bar:.4g}") for bar in bars),
         ends=tuple(Tick(x(end), f"{end:.3g}") for end in (evidence.low, evidence.high)),
     )
-
-
-def claimed_side(bar: str) -> tuple[float, float]:
-    """What an evidence's bar claims, as two ends: `above 0` is (0, inf), `within ±0.02` is (-0.02, 0.02)."""
-    kind = bar.split()[0]
-    numbers = [float(number) for number in _NUMBER.findall(bar)]
-    match kind, numbers:
-        case "above", [low]:
-            return low, math.inf
-        case "below", [high]:
-            return -math.inf, high
-        case "within", [margin]:
-            return -margin, margin
-        case "between", [low, high]:
-            return low, high
-        case _:
-            return -math.inf, math.inf

@@ -188,7 +188,10 @@ class Measurements(Comparisons):
         values = {arm: [float(np.mean(run)) for run in of_arm] for arm, of_arm in runs.items()}
         # A run that is not a number is on no side of the bar.
         failed = [arm for arm, of_arm in values.items() if not all(sign * value > sign * bar for value in of_arm)]
-        return GateResult(f"{name} {'above' if sign > 0 else 'below'} {bar:.4g}", failed, values)
+        worst = min(
+            ((value, arm) for arm in values for value in values[arm]), key=lambda run: sign * run[0], default=None
+        )
+        return GateResult(f"{name} {'above' if sign > 0 else 'below'} {bar:.4g}", failed, values, worst)
 
     def _numbers(self, f: Callable[[Unit], Any], unit: str, seed: int, reads: Reads) -> Float[np.ndarray, " units"]:
         """What `f` makes of one seed: one number, one for each item, or any number of draws."""

@@ -6,7 +6,6 @@ light and dark. What the page says is worked out here; how it looks is in report
 
 import base64
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,20 +133,11 @@ def _gates(outcome: Outcome) -> list[dict[str, Any]]:
             "name": name.replace("_", " "),
             "baseline": baselines.get(name, ""),
             "bar": gate.bar,
-            "worst": _worst(gate.bar, gate.values),
+            "worst": f"{gate.worst[0]:.4g} ({gate.worst[1]})" if gate.worst else "",
             "failed": gate.failed_arms,
         }
         for name, gate in outcome.gates.items()
     ]
-
-
-def _worst(bar: str, values: Mapping[str, list[float]]) -> str:
-    choose = max if " below " in f" {bar} " else min
-    runs = [(value, arm) for arm, numbers in values.items() for value in numbers]
-    if not runs:
-        return ""
-    value, arm = choose(runs)
-    return f"{value:.4g} ({arm})"
 
 
 def _table(trial: str, m: Measurements) -> dict[str, Any]:

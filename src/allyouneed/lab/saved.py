@@ -54,7 +54,7 @@ def from_dict(values: dict[str, Any], study: Study, folder: Path, data: Any = No
         scale=scale,
         data=tuple(values["data"]) if values["data"] else None,
         judgements=[Judgement.from_dict(judgement) for judgement in values["judgements"]],
-        gates={name: GateResult(**from_json(gate)) for name, gate in values["gates"].items()},
+        gates={name: _gate(from_json(gate)) for name, gate in values["gates"].items()},
         measurements={
             trial: Measurements(results, trial=trial, arms=arms, data=data, scale=scale)
             for trial, arms in values["arms"].items()
@@ -108,3 +108,7 @@ def _table(outcome: Outcome) -> str:
                     numbers = enumerate(value) if isinstance(value, list) else [("", value)]
                     rows.writerows([result.trial, result.arm, result.seed, name, *pair] for pair in numbers)
     return text.getvalue()
+
+
+def _gate(values: dict[str, Any]) -> GateResult:
+    return GateResult(**values | {"worst": tuple(values["worst"]) if values["worst"] else None})

@@ -12,7 +12,6 @@ from allyouneed.blocks.initial import initialize
 from allyouneed.models.config import StackConfig
 from allyouneed.models.state import DecoderState
 
-Tokens = Int[Tensor, "batch seq"]
 Inputs = Int[Tensor, "batch seq"] | Float[Tensor, "batch seq d_model"]
 
 

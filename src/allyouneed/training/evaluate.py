@@ -1,12 +1,12 @@
 """The loss of a model on held-out batches, the same for the same weights whenever it is asked."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+from allyouneed.models.modes import evaluation_mode
 from allyouneed.objectives.loss import Objective
 from allyouneed.training.nest import map_tensors
 from allyouneed.training.rng import seeded
@@ -21,7 +21,7 @@ def evaluate(model: nn.Module, objective: Objective, batches: Iterable[Any], see
     """
     device = next(model.parameters()).device
     total, count = 0.0, 0.0
-    with seeded(seed, device), _evaluation_mode(model), torch.inference_mode():
+    with seeded(seed, device), evaluation_mode(model), torch.inference_mode():
         for batch in batches:
             loss = objective(model, map_tensors(lambda tensor: tensor.to(device), batch))
             total += float(loss.total)
@@ -29,14 +29,3 @@ def evaluate(model: nn.Module, objective: Objective, batches: Iterable[Any], see
     if count == 0:
         raise ValueError("evaluate: the batches score nothing; is the stream empty, or every target left out?")
     return total / count
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

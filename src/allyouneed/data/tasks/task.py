@@ -6,7 +6,7 @@ however many are drawn. A row is the prompt, the answer and an end token; only t
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from allyouneed.data.batch import IGNORE, TokenBatch
+from allyouneed.data.stream import NumberedStream
 from allyouneed.tokenizers.characters import Characters
 
 PADDING, END = " ", "\n"
@@ -92,40 +93,22 @@ class Task(ABC):
         return TokenBatch(torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets), torch.from_numpy(mask))
 
 
-class TaskStream:
-    """Endless batches of a task's train problems. Batch number n depends on the seed and n only."""
+class TaskStream(NumberedStream):
+    """Endless batches of a task's train problems."""
 
     def __init__(self, task: Task, batch_size: int, seed: int) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+        super().__init__(batch_size, seed)
         self.task = task
-        self.batch_size = batch_size
-        self.seed = seed
-        self.n_drawn = 0
 
-    def __iter__(self) -> "TaskStream":
-        return self
-
-    def __next__(self) -> TokenBatch:
-        random = np.random.default_rng((self.seed, self.n_drawn))
+    def draw(self, random: np.random.Generator) -> TokenBatch:
+        """Problems drawn until enough of them are train's. Raises ValueError if hardly any is."""
         problems = self.task.draw(0, random)
         for _ in range(100):  # nine problems in ten are train's, so the first round is nearly always enough
             drawn = self.task.draw(self.batch_size + self.batch_size // 4 + 8, random)
             problems = np.concatenate([problems, drawn[_percent(self.task.identity(drawn)) < _TUNE[0]]])
             if len(problems) >= self.batch_size:
-                self.n_drawn += 1
                 return self.task.batch(problems[: self.batch_size])
         raise ValueError(f"{self.task} has too few problems to train on")
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position in the stream."""
-        return {"seed": self.seed, "n_drawn": self.n_drawn}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood."""
-        self.seed, self.n_drawn = int(state["seed"]), int(state["n_drawn"])
 
 
 def exact_match(predictions: Int[Tensor, "batch seq"], targets: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch"]:

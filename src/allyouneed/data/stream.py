@@ -1,0 +1,40 @@
+"""Endless batches of which number n depends on a seed and n alone, so that the state is two numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from allyouneed.data.batch import TokenBatch
+
+
+class NumberedStream:
+    """A stream of batches; a subclass says how one is drawn. Raises ValueError for settings out of range."""
+
+    def __init__(self, batch_size: int, seed: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
+        self.batch_size = batch_size
+        self.seed = seed
+        self.n_drawn = 0
+
+    def draw(self, random: np.random.Generator) -> TokenBatch:
+        """The batch that these random numbers give."""
+        raise NotImplementedError
+
+    def __iter__(self) -> "NumberedStream":
+        return self
+
+    def __next__(self) -> TokenBatch:
+        batch = self.draw(np.random.default_rng((self.seed, self.n_drawn)))
+        self.n_drawn += 1
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the stream."""
+        return {"seed": self.seed, "n_drawn": self.n_drawn}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the stream that gave `state` stood."""
+        self.seed, self.n_drawn = int(state["seed"]), int(state["n_drawn"])
