@@ -24,7 +24,7 @@ fix: $(READY)
 	$(BIN)/ruff format .
 
 scoreboard: $(READY)
-	$(BIN)/allyouneed scoreboard --write README.md
+	$(BIN)/allyouneed scoreboard $(foreach file,README.md $(wildcard src/allyouneed/papers/*/notes.md),--write $(file))
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }

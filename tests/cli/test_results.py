@@ -54,7 +54,7 @@ def test_one_studys_name_may_begin_anothers(cli, run_folder, tmp_path):
 @pytest.fixture
 def board(tmp_path, monkeypatch):
     """A README and a record in a folder that takes the checkout's place."""
-    (tmp_path / "README.md").write_text(f"{scoreboard.START}\n{scoreboard.END}\n")
+    (tmp_path / "README.md").write_text("<!-- scoreboard:start -->\n<!-- scoreboard:end -->\n")
     monkeypatch.setattr(records, "find_checkout", lambda: tmp_path)
     monkeypatch.setattr(records, "status", lambda record: "current")
     monkeypatch.setattr(scoreboard, "status", lambda record: "current")
@@ -68,6 +68,16 @@ def test_check_fails_until_the_readme_is_written(cli, board, tmp_path):
     assert cli("scoreboard", "--write", "README.md").code == 0
     assert cli("scoreboard", "--check").code == 0
     assert "holds at laptop scale" in (tmp_path / "README.md").read_text()
+
+
+def test_check_reads_the_papers_notes_too(cli, board, tmp_path):
+    notes = tmp_path / "src" / "allyouneed" / "papers" / "rope" / "notes.md"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("<!-- scoreboard:rope:start -->\n<!-- scoreboard:rope:end -->\n")
+    cli("scoreboard", "--write", "README.md")
+    assert "notes.md is out of date" in cli("scoreboard", "--check").err
+    cli("scoreboard", "--write", "README.md", "--write", str(notes))
+    assert cli("scoreboard", "--check").code == 0
 
 
 def test_check_fails_on_a_stale_record(cli, board, monkeypatch):

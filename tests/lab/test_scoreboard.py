@@ -7,7 +7,7 @@ from allyouneed.lab import records, scoreboard
 
 from .outcomes import make_outcome
 
-README = f"# Title\n\n{scoreboard.START}\nan earlier table\n{scoreboard.END}\n\nThe rest.\n"
+README = "# Title\n\n<!-- scoreboard:start -->\nan earlier table\n<!-- scoreboard:end -->\n\nThe rest.\n"
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_smoke_runs_are_not_on_the_board(recorded):
 
 
 def test_writing_changes_the_block_alone_and_only_once(recorded, readme):
-    assert scoreboard.write_block(readme, recorded)
-    assert not scoreboard.write_block(readme, recorded)
+    assert scoreboard.write_blocks(readme, recorded)
+    assert not scoreboard.write_blocks(readme, recorded)
     text = readme.read_text()
     assert text.startswith("# Title\n\n<!--")
     assert text.endswith("-->\n\nThe rest.\n")
@@ -60,12 +60,21 @@ def test_writing_changes_the_block_alone_and_only_once(recorded, readme):
     assert "holds at laptop scale" in text
 
 
+def test_a_papers_block_holds_its_own_claims_alone(recorded, readme):
+    readme.write_text("<!-- scoreboard:rope:start -->\n<!-- scoreboard:rope:end -->\n")
+    scoreboard.write_blocks(readme, recorded)
+    assert "holds at laptop scale" in readme.read_text()
+    readme.write_text("<!-- scoreboard:alibi:start -->\n<!-- scoreboard:alibi:end -->\n")
+    scoreboard.write_blocks(readme, recorded)
+    assert readme.read_text().splitlines()[1] == "No verdict is recorded yet."
+
+
 def test_a_file_without_markers_is_refused(recorded, readme):
     readme.write_text("# Title\n")
     with pytest.raises(UserError, match="scoreboard:start"):
-        scoreboard.write_block(readme, recorded)
+        scoreboard.write_blocks(readme, recorded)
     with pytest.raises(UserError, match="no file"):
-        scoreboard.write_block(readme.with_name("nothing.md"), recorded)
+        scoreboard.write_blocks(readme.with_name("nothing.md"), recorded)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +85,6 @@ def test_what_no_longer_counts_is_a_problem_and_what_cannot_be_compared_is_none(
     recorded, readme, monkeypatch, status, wrong
 ):
     monkeypatch.setattr(scoreboard, "status", lambda record: status)
-    assert len(scoreboard.problems(readme, recorded)) == wrong + 1  # the block is out of date
-    scoreboard.write_block(readme, recorded)
-    assert len(scoreboard.problems(readme, recorded)) == wrong
+    assert len(scoreboard.problems([readme], recorded)) == wrong + 1  # the block is out of date
+    scoreboard.write_blocks(readme, recorded)
+    assert len(scoreboard.problems([readme], recorded)) == wrong

@@ -50,18 +50,19 @@ def report(
 
 def show_scoreboard(
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if README.md is out of date or a record no longer counts.")
+        bool,
+        typer.Option("--check", help="Exit with 1 if README or notes are out of date or a record no longer counts."),
     ] = False,
     write: Annotated[
-        Path | None, typer.Option(metavar="README.md", help="Put the table between this file's markers.")
+        list[Path] | None, typer.Option(metavar="README.md", help="Put the tables between this file's markers.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Show every recorded verdict, with whether its record still counts."""
     recorded = records.read_records()
-    if write is not None:
-        changed = scoreboard.write_block(write, recorded)
-        print(f"{write} {'rewritten' if changed else 'was up to date'}")
+    for file in write or []:
+        changed = scoreboard.write_blocks(file, recorded)
+        print(f"{file} {'rewritten' if changed else 'was up to date'}")
     if check:
         _check(recorded)
     elif json:
@@ -72,7 +73,7 @@ def show_scoreboard(
             for row in scoreboard.rows(r)
         ]
         print_json(rows)
-    elif write is None:
+    elif not write:
         _print_tables(recorded)
 
 
@@ -97,8 +98,9 @@ def latest_run(name: str, out: Path, scale: str | None) -> Path:
 
 
 def _check(recorded: list[records.Record]) -> None:
-    readme = (records.find_checkout() or Path()) / "README.md"
-    found = scoreboard.problems(readme, recorded)
+    root = records.find_checkout() or Path()
+    notes = sorted((root / "src" / "allyouneed" / "papers").glob("*/notes.md"))
+    found = scoreboard.problems([root / "README.md", *notes], recorded)
     for problem in found:
         print(problem, file=sys.stderr)
     if found:

@@ -66,14 +66,6 @@ def run_study(options: Options, display: Display | None = None) -> Outcome:
         engine.executor.display.close()
 
 
-def digests(study: Study) -> tuple[dict[str, str], dict[str, str]]:
-    """The digests of a study's sources as they are now: by trial, and by claim."""
-    return (
-        {name: trial_digest(trial).sha256 for name, trial in study.trials.items()},
-        {claim.id: claim_digest(study, claim) for claim in study.claims.values()},
-    )
-
-
 class Engine:
     """The state of one run: what was asked, what was found, what failed."""
 

@@ -1,5 +1,10 @@
-"""The scoreboard: every recorded verdict, generated from results/, for the README, a terminal or a machine."""
+"""The scoreboard: every recorded verdict, generated from results/, for documents, a terminal or a machine.
 
+A document has the table of all papers between `<!-- scoreboard:start -->` and `<!-- scoreboard:end -->`, that of
+one paper between `<!-- scoreboard:rope:start -->` and `<!-- scoreboard:rope:end -->`.
+"""
+
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +15,7 @@ from allyouneed.lab.papers import FOLDER
 from allyouneed.lab.records import Record, status
 from allyouneed.lab.summary import verdict
 
-START, END = "<!-- scoreboard:start -->", "<!-- scoreboard:end -->"
+_BLOCK = re.compile(r"<!-- scoreboard(?P<paper>:\w+)?:start -->\n.*?<!-- scoreboard(?P=paper)?:end -->", re.DOTALL)
 _FAILING = ("stale", "claim changed")
 
 
@@ -50,7 +55,7 @@ def rows(record: Record) -> list[Row]:
 
 
 def markdown(records: Iterable[Record]) -> str:
-    """The table for the README. Smoke runs are left out: they test the machinery, not the claims.
+    """The table for a document. Smoke runs are left out: they test the machinery, not the claims.
 
     Nothing in it depends on the machine that prints it; whether a record is stale is `problems`' work.
     """
@@ -65,24 +70,24 @@ def markdown(records: Iterable[Record]) -> str:
     return "\n".join(lines) if len(lines) > 2 else "No verdict is recorded yet."
 
 
-def write_block(file: Path, records: Iterable[Record]) -> bool:
-    """Put the table between the markers of a file; whether that changed it. Raises UserError without markers."""
+def write_blocks(file: Path, records: Iterable[Record]) -> bool:
+    """Put the tables between the markers of a file; whether that changed it. Raises UserError without markers."""
     from allyouneed.data.cache import atomic_write
 
-    before, _, after = _parts(file)
-    text = f"{before}{_block(records)}{after}"
-    changed = text != file.read_text(encoding="utf-8")
-    if changed:
-        atomic_write(file, text.encode())
-    return changed
+    text, new = _old_and_new(file, list(records))
+    if new != text:
+        atomic_write(file, new.encode())
+    return new != text
 
 
-def problems(file: Path, records: Iterable[Record]) -> list[str]:
-    """Why the scoreboard is not current: an outdated block, stale records, claims changed after their run."""
+def problems(files: Iterable[Path], records: Iterable[Record]) -> list[str]:
+    """Why the scoreboard is not current: outdated tables, stale records, claims changed after their run."""
     records = list(records)
     found = []
-    if _parts(file)[1] != _block(records):
-        found.append(f"{file} is out of date: allyouneed scoreboard --write {file}")
+    for file in files:
+        text, new = _old_and_new(file, records)
+        if new != text:
+            found.append(f"{file} is out of date: allyouneed scoreboard --write {file}")
     for record in records:
         said = status(record)
         if said.startswith(_FAILING):
@@ -92,20 +97,21 @@ def problems(file: Path, records: Iterable[Record]) -> list[str]:
     return found
 
 
-def _block(records: Iterable[Record]) -> str:
-    return f"{START}\n{markdown(records)}\n{END}"
-
-
-def _parts(file: Path) -> tuple[str, str, str]:
-    """A file's text before, within (markers included) and after the block."""
+def _old_and_new(file: Path, records: list[Record]) -> tuple[str, str]:
+    """A file's text as it is, and as it should be."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"there is no file {file}") from None
-    start, end = text.find(START), text.find(END)
-    if start < 0 or end < start:
-        raise UserError(f"{file} has no lines {START} and {END} to write the scoreboard between")
-    return text[:start], text[start : end + len(END)], text[end + len(END) :]
+    if not _BLOCK.search(text):
+        raise UserError(f"{file} has no lines <!-- scoreboard:start --> and <!-- scoreboard:end --> to write between")
+
+    def block(match: re.Match[str]) -> str:
+        paper = match["paper"] or ""
+        table = markdown(r for r in records if not paper or r.paper == paper[1:])
+        return f"<!-- scoreboard{paper}:start -->\n{table}\n<!-- scoreboard{paper}:end -->"
+
+    return text, _BLOCK.sub(block, text)
 
 
 def _recorded_with(record: Record) -> str:

@@ -1,0 +1,24 @@
+"""What the recorded runs promise to whoever repeats them."""
+
+import pytest
+
+from allyouneed.lab import records
+from allyouneed.lab.loading import load_study
+
+RECORDED = [r for r in records.read_records([records.results_root()]) if r.scale == "laptop"]
+
+
+@pytest.mark.parametrize("record", RECORDED, ids=lambda record: record.paper)
+def test_the_trials_fit_the_minutes_that_the_scale_states(record):
+    core_minutes = sum(result["seconds"] for result in record.values["results"]) / 60
+    assert core_minutes <= 30
+    stated = load_study(record.paper).scales["laptop"].minutes
+    assert core_minutes / 2 <= 1.5 * stated  # on two cores, which other work may slow
+
+
+@pytest.mark.parametrize("record", RECORDED, ids=lambda record: record.paper)
+def test_a_record_comes_from_committed_sources_with_at_least_five_pairs(record):
+    assert record.values["commit"]["dirty"] is False
+    for judgement in record.judgements:
+        if judgement.evidence and judgement.evidence.unit == "seeds":
+            assert judgement.evidence.n >= 5
