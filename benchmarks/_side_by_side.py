@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from allyouneed.lab.machine import machine
+from allyouneed.lab.trials.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -6,7 +6,8 @@ import webbrowser
 import pytest
 
 from allyouneed.cli.papers import find_tests
-from allyouneed.lab import papers, records
+from allyouneed.lab import papers
+from allyouneed.lab.reports import records
 
 from ..lab.outcomes import make_outcome
 

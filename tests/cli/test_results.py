@@ -7,7 +7,7 @@ import webbrowser
 import pytest
 
 from allyouneed.cli import results
-from allyouneed.lab import records, report, saved, scoreboard
+from allyouneed.lab.reports import records, report, saved, scoreboard
 
 from ..lab.outcomes import make_outcome, study
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from allyouneed.lab import records
 from allyouneed.lab.loading import load_study
+from allyouneed.lab.reports import records
 
 RECORDED = [r for r in records.read_records([records.results_root()]) if r.scale == "laptop"]
 

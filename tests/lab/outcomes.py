@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from allyouneed.lab import Study
-from allyouneed.lab.claims import judge
-from allyouneed.lab.measurements import Measurements
+from allyouneed.lab.judging.claims import judge
+from allyouneed.lab.judging.measurements import Measurements
 from allyouneed.lab.outcome import Outcome, Tuned
-from allyouneed.lab.result import TrialResult
+from allyouneed.lab.trials.result import TrialResult
 
 FLOORS = {"sinusoidal": 1.52, "learned": 1.478, "rope": 1.40}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from allyouneed.lab import records, report
 from allyouneed.lab.engine import Options, run_study
 from allyouneed.lab.fingerprint import compare, fingerprint
+from allyouneed.lab.reports import records, report
 
 LINE = '''
 """Fits a line."""

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from allyouneed.cli.printing import console, print_json
-from allyouneed.lab import papers, records
+from allyouneed.lab import papers
 from allyouneed.lab.papers import Notes
-from allyouneed.lab.records import Record
-from allyouneed.lab.summary import COLOURS
+from allyouneed.lab.reports import records
+from allyouneed.lab.reports.records import Record
+from allyouneed.lab.reports.summary import COLOURS
 
 Name = Annotated[str, typer.Argument(metavar="SLUG", help="A slug, an alias or an arXiv id.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -71,7 +72,7 @@ def read(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
 ) -> None:
     """Read a paper: its notes beside the source of its home and its study, in the browser."""
-    from allyouneed.lab import reading
+    from allyouneed.lab.reports import reading
 
     page = reading.write(papers.find(name), out)
     print(page)

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from allyouneed.cli.printing import console, print_json
 from allyouneed.errors import UserError
-from allyouneed.lab import papers, records, scoreboard
+from allyouneed.lab import papers
+from allyouneed.lab.reports import records, scoreboard
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,8 +37,8 @@ def report(
     folder = latest_run(name, out, scale)
     page = folder / "report.html"
     if render or not page.is_file():
-        from allyouneed.lab import report as reports
-        from allyouneed.lab import saved
+        from allyouneed.lab.reports import report as reports
+        from allyouneed.lab.reports import saved
 
         page = reports.write(saved.read(folder))
     if json:

@@ -65,8 +65,8 @@ def run(
         )
     pairs = {"--set": _pairs("--set", overrides), "--arm": _pairs("--arm", arms), "--grid": _pairs("--grid", grid)}
 
-    from allyouneed.lab.display import make_display
     from allyouneed.lab.engine import Interrupted, Options, run_study
+    from allyouneed.lab.reports.display import make_display
 
     options = Options(
         reference=study,
@@ -91,7 +91,7 @@ def run(
 
 
 def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bool) -> None:
-    from allyouneed.lab import report, summary, terminal
+    from allyouneed.lab.reports import report, summary, terminal
 
     people = console(to_stderr=as_json)
     page = report.write(outcome, summary.command(outcome, options.arms))
@@ -107,15 +107,15 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
 
 
 def _record(outcome: "Outcome", reference: str) -> Path:
-    from allyouneed.lab import records
     from allyouneed.lab.fingerprint import fingerprint
+    from allyouneed.lab.reports import records
 
     has_smoke = "smoke" in outcome.study.scales
     return records.record(outcome, fingerprint(reference) if has_smoke else None)
 
 
 def _as_json(outcome: "Outcome", page: Path, recorded: Path | None) -> dict[str, Any]:
-    from allyouneed.lab import saved
+    from allyouneed.lab.reports import saved
 
     values = saved.to_dict(outcome)
     del values["results"]

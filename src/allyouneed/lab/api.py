@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from allyouneed.lab import report
-from allyouneed.lab.claims import Judgement
-from allyouneed.lab.display import make_display
 from allyouneed.lab.engine import Options, run_study
-from allyouneed.lab.measurements import Measurements
+from allyouneed.lab.judging.claims import Judgement
+from allyouneed.lab.judging.measurements import Measurements
 from allyouneed.lab.outcome import Outcome
+from allyouneed.lab.reports import report
+from allyouneed.lab.reports.display import make_display
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from allyouneed.errors import UserError
-from allyouneed.lab import claims, records
-from allyouneed.lab.executor import Display, Executor
-from allyouneed.lab.jobs import Job, Setting, open_study
-from allyouneed.lab.machine import machine
-from allyouneed.lab.measurements import GateResult, Measurements
+from allyouneed.lab.judging import claims
+from allyouneed.lab.judging.measurements import GateResult, Measurements
 from allyouneed.lab.outcome import Outcome, Tuned
-from allyouneed.lab.plan import Plan, claim_digest, device_type, trial_digest
-from allyouneed.lab.result import TrialResult
-from allyouneed.lab.store import TrialStore
+from allyouneed.lab.reports import records
 from allyouneed.lab.study import Claim, Study, Trial, seeds_of
-from allyouneed.lab.tuning import choose, widen
-from allyouneed.lab.worker import open_data
+from allyouneed.lab.trials.executor import Display, Executor
+from allyouneed.lab.trials.jobs import Job, Setting, open_study
+from allyouneed.lab.trials.machine import machine
+from allyouneed.lab.trials.plan import Plan, claim_digest, device_type, trial_digest
+from allyouneed.lab.trials.result import TrialResult
+from allyouneed.lab.trials.store import TrialStore
+from allyouneed.lab.trials.tuning import choose, widen
+from allyouneed.lab.trials.worker import open_data
 
 TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
 

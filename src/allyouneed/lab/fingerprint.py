@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from allyouneed.lab.engine import Engine, Options
-from allyouneed.lab.executor import Display
+from allyouneed.lab.trials.executor import Display
 
 TOLERANCE = 1e-6
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from allyouneed.lab.study import Study
 
 if TYPE_CHECKING:
-    from allyouneed.lab.claims import Judgement
-    from allyouneed.lab.measurements import GateResult, Measurements
+    from allyouneed.lab.judging.claims import Judgement
+    from allyouneed.lab.judging.measurements import GateResult, Measurements
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""From measurements to a word: units, effects, intervals, verdicts."""

@@ -1,0 +1,108 @@
+"""The verdict on a claim: what is checked, in which order, before a word is spoken.
+
+Light: judgements are also read from records, without numpy or scipy.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from allyouneed.lab.judging.evidence import ClaimError, Evidence, GateResult
+from allyouneed.lab.outcome import Failure
+from allyouneed.lab.study import Claim, Gate
+
+if TYPE_CHECKING:
+    from allyouneed.lab.judging.measurements import Measurements
+
+WORDS = ("holds", "contradicted", "inconclusive", "not run")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with its verdict: one of WORDS, and for the last two possibly a reason."""
+
+    id: str
+    statement: str
+    paper: str
+    word: str
+    reason: str = ""
+    weaker_form: str | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The word with its reason: `holds`, `inconclusive: sinusoidal did not learn`."""
+        return f"{self.word}: {self.reason}" if self.reason else self.word
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {"evidence": self.evidence.to_dict() if self.evidence else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Judgement":
+        """The judgement that `to_dict` described."""
+        evidence = values["evidence"]
+        return cls(**{**values, "evidence": Evidence.from_dict(evidence) if evidence else None})
+
+
+def judge(
+    claim: Claim,
+    m: "Measurements | None",
+    gates: Iterable[tuple[Gate, GateResult]] = (),
+    failures: Sequence[Failure] = (),
+    *,
+    level: float = 0.95,
+    extended_from: int | None = None,
+) -> Judgement:
+    """The verdict on one claim.
+
+    `not run` if the study says so, if a trial that the claim reads failed, or if its measurements
+    cannot carry it (one seed, no such arm); `inconclusive` if a gate failed; else the word of the
+    claim's evidence. `extended_from`: the verdict was shown before, with so many seeds; this second
+    look is judged at half the error (Bonferroni), and says so.
+    """
+    judgement = Judgement(claim.id, claim.statement, claim.paper, "not run", weaker_form=claim.weaker_form)
+    if claim.not_run is not None:
+        return replace(judgement, reason=claim.not_run)
+    if claim.function is None or m is None:
+        return replace(judgement, reason="it has no trials")
+    failed = {arm: None for _, gate in gates for arm in gate.failed_arms}
+    if failed:
+        return replace(judgement, word="inconclusive", reason=f"{', '.join(failed)} did not learn")
+    if extended_from is not None:
+        level = 1 - (1 - level) / 2
+    try:
+        evidence = claim.function(m.judged(level, failures))
+    except ClaimError as error:
+        return replace(judgement, reason=str(error))
+    if not isinstance(evidence, Evidence):
+        return replace(judgement, reason=f"its function gave {evidence!r:.60}, not evidence such as m.less(...) gives")
+    if extended_from is not None:
+        evidence = replace(evidence, notes=(f"extended from n={extended_from}", *evidence.notes))
+    return replace(judgement, word=evidence.word, evidence=evidence)
+
+
+def how_many_tested(judgements: Iterable[Judgement]) -> int:
+    """How many claims were put to the test, as against not run or stopped by a gate."""
+    return sum(judgement.evidence is not None for judgement in judgements)
+
+
+def luck_note(judgements: Iterable[Judgement]) -> str:
+    """A sentence for a report: how many claims were tested, and how easily chance makes one hold.
+
+    Counts the claims with intervals, as if independent; a claim checked exactly leaves nothing to chance.
+    """
+    judgements = list(judgements)
+    levels = [j.evidence.level for j in judgements if j.evidence is not None and j.evidence.unit != "exact"]
+    tested = how_many_tested(judgements)
+    sentence = f"{tested} claim{'s' if tested != 1 else ''} tested"
+    if not levels:
+        return f"{sentence}."
+    none_by_luck = 1.0
+    for level in levels:
+        none_by_luck *= (1 + level) / 2
+    return (
+        f"{sentence}: if none of these effects were real, chance alone would make "
+        f"at least one hold in {1 - none_by_luck:.0%} of such studies."
+    )

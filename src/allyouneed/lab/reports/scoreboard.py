@@ -1,0 +1,132 @@
+"""The scoreboard: every recorded verdict, generated from results/, for documents, a terminal or a machine.
+
+A document has the table of all papers between `<!-- scoreboard:start -->` and `<!-- scoreboard:end -->`, that of
+one paper between `<!-- scoreboard:rope:start -->` and `<!-- scoreboard:rope:end -->`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from allyouneed.errors import UserError
+from allyouneed.lab.papers import FOLDER
+from allyouneed.lab.reports.records import Record, status
+from allyouneed.lab.reports.summary import verdict
+
+_BLOCK = re.compile(r"<!-- scoreboard(?P<paper>:\w+)?:start -->\n.*?<!-- scoreboard(?P=paper)?:end -->", re.DOTALL)
+_FAILING = ("stale", "claim changed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim of one record. `verdict` always carries its scale; `n` is empty where nothing was measured."""
+
+    paper: str
+    claim: str
+    statement: str
+    theirs: str
+    ours: str
+    verdict: str
+    n: str
+    recorded_with: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def rows(record: Record) -> list[Row]:
+    """The rows of one record, a claim each."""
+    return [
+        Row(
+            paper=record.paper,
+            claim=judgement.id,
+            statement=judgement.statement,
+            theirs=judgement.paper,
+            ours=str(judgement.evidence) if judgement.evidence else "",
+            verdict=verdict(judgement, record.where),
+            n=f"{judgement.evidence.n} {judgement.evidence.unit}" if judgement.evidence else "",
+            recorded_with=_recorded_with(record),
+        )
+        for judgement in record.judgements
+    ]
+
+
+def markdown(records: Iterable[Record]) -> str:
+    """The table for a document. Smoke runs are left out: they test the machinery, not the claims.
+
+    Nothing in it depends on the machine that prints it; whether a record is stale is `problems`' work.
+    """
+    lines = [
+        "| Paper | Claim | In the paper | Here, with 95 % interval | Verdict | n | Recorded with |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for record in records:
+        for row in rows(record) if record.scale != "smoke" else []:
+            cells = (f"**{row.claim}** {row.statement}", row.theirs, row.ours, row.verdict, row.n, row.recorded_with)
+            lines.append(f"| {' | '.join([_linked(row.paper), *map(_escaped, cells)])} |")
+    return "\n".join(lines) if len(lines) > 2 else "No verdict is recorded yet."
+
+
+def write_blocks(file: Path, records: Iterable[Record]) -> bool:
+    """Put the tables between the markers of a file; whether that changed it. Raises UserError without markers."""
+    from allyouneed.data.cache import atomic_write
+
+    text, new = _old_and_new(file, list(records))
+    if new != text:
+        atomic_write(file, new.encode())
+    return new != text
+
+
+def problems(files: Iterable[Path], records: Iterable[Record]) -> list[str]:
+    """Why the scoreboard is not current: outdated tables, stale records, claims changed after their run."""
+    records = list(records)
+    found = []
+    for file in files:
+        text, new = _old_and_new(file, records)
+        if new != text:
+            found.append(f"{file} is out of date: allyouneed scoreboard --write {file}")
+    for record in records:
+        said = status(record)
+        if said.startswith(_FAILING):
+            found.append(
+                f"{record.paper} {record.where}: {said}: allyouneed run {record.paper} --scale {record.scale} --record"
+            )
+    return found
+
+
+def _old_and_new(file: Path, records: list[Record]) -> tuple[str, str]:
+    """A file's text as it is, and as it should be."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no file {file}") from None
+    if not _BLOCK.search(text):
+        raise UserError(f"{file} has no lines <!-- scoreboard:start --> and <!-- scoreboard:end --> to write between")
+
+    def block(match: re.Match[str]) -> str:
+        paper = match["paper"] or ""
+        table = markdown(r for r in records if not paper or r.paper == paper[1:])
+        return f"<!-- scoreboard{paper}:start -->\n{table}\n<!-- scoreboard{paper}:end -->"
+
+    return text, _BLOCK.sub(block, text)
+
+
+def _recorded_with(record: Record) -> str:
+    torch = record.values["packages"].get("torch")
+    parts = [
+        record.values["recorded"],
+        f"torch {torch}" if torch else "",
+        f"{record.values['core_minutes']:.0f} core-min",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _linked(paper: str) -> str:
+    return f"[{paper}](src/allyouneed/papers/{paper}/notes.md)" if (FOLDER / paper / "notes.md").is_file() else paper
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,1 @@
+"""What is run, found and stored: plans, digests, workers, results, artifacts."""

@@ -1,0 +1,122 @@
+"""What each trial's result depends on, as a digest: the plan of a run.
+
+A trial is identified by the sources it reaches, its arm's value, its seed, the scale's values, the
+tuned values, the data's content, the versions of the packages it uses and the kind of device. Nothing
+else: not the claims, not the figures, not who runs it or when.
+"""
+
+import hashlib
+import sys
+from dataclasses import replace
+from typing import Any
+
+from allyouneed.errors import UserError
+from allyouneed.lab.study import Arm, Claim, Study, Trial
+from allyouneed.lab.trials import source
+from allyouneed.lab.trials.jobs import Job, Setting, arm_digest_value, scale_values
+from allyouneed.lab.trials.machine import machine
+from allyouneed.lab.trials.store import TrialStore
+
+
+class Plan:
+    """Makes the jobs of one run."""
+
+    def __init__(self, study: Study, setting: Setting, scale: Any, data_version: str | None) -> None:
+        self.study = study
+        self.setting = setting
+        self.scale = scale
+        self.data_version = data_version
+        self._digests: dict[tuple[str, str], source.Digest] = {}
+
+    def job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any]) -> Job:
+        """One trial of one arm with one seed."""
+        return self._job(trial, arm, seed, tuned, {})
+
+    def exclusive(self, trial: Trial) -> Job:
+        """The one job that times all arms of a trial; its results depend on the machine, too."""
+        arms = {arm: self._digest(trial, arm).sha256 for arm in trial.arms}
+        extra = {"contenders": arms, "machine": _hardware(), "rounds": trial.rounds}
+        return self._job(trial, next(iter(trial.arms)), 0, {}, extra)
+
+    def share(self, job: Job, arm: str) -> Job:
+        """One arm's share of an exclusive job."""
+        spec = job.spec | {"arm": arm}
+        return replace(job, arm=arm, spec=spec, key=TrialStore.key(spec))
+
+    def memory(self, trial: Trial, arm: str) -> list[Job]:
+        """The jobs that read one contender's memory, a round each."""
+        rounds = range(trial.rounds)
+        return [self._job(trial, arm, 0, {}, {"memory round": n, "machine": _hardware()}) for n in rounds]
+
+    def _job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any], extra: dict[str, Any]) -> Job:
+        digest = self._digest(trial, arm)
+        spec = {
+            "paper": self.study.paper,
+            "trial": trial.name,
+            "arm": arm,
+            "seed": seed,
+            "scale": scale_values(self.scale),
+            "tuned": tuned,
+            "source": digest.sha256,
+            "packages": digest.packages,
+            "data": self.data_version,
+            "device": self.setting.device,
+            **extra,
+        }
+        return Job(self.setting, trial.name, arm, seed, TrialStore.key(spec), spec, tuned, trial.patience)
+
+    def _digest(self, trial: Trial, arm: str) -> source.Digest:
+        key = (trial.name, arm)
+        if key not in self._digests:
+            self._digests[key] = arm_digest(trial, trial.arms[arm])
+        return self._digests[key]
+
+
+def arm_digest(trial: Trial, arm: Arm) -> source.Digest:
+    """The digest of what one arm of a trial reaches."""
+    return _joined([source.trial_digest(trial.function), source.value_digest(arm_digest_value(arm))])
+
+
+def trial_digest(trial: Trial) -> source.Digest:
+    """The digest of what all arms of a trial reach."""
+    values = [source.value_digest(arm_digest_value(arm)) for arm in trial.arms.values()]
+    return _joined([source.trial_digest(trial.function), *values])
+
+
+def claim_digest(study: Study, claim: Claim) -> str:
+    """The digest of a claim: its wording, its predicate, and the gates before it."""
+    parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run)]
+    functions = [claim.function] if claim.function else []
+    functions += [gate.function for gate in study.gates if gate.trial in claim.trials]
+    parts += [source.trial_digest(function).sha256 for function in functions]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def device_type(asked: str) -> str:
+    """The device trials run on: "auto" is a GPU where a study uses torch and there is one.
+
+    Raises UserError for a device that this machine or this torch has not got.
+    """
+    torch = sys.modules.get("torch")
+    has_gpu = torch is not None and torch.cuda.is_available()
+    if asked == "auto":
+        return "cuda" if has_gpu else "cpu"
+    if asked not in ("cpu", "cuda"):
+        raise UserError(f"--device {asked}: expected auto, cpu or cuda")
+    if asked == "cuda" and not has_gpu:
+        raise UserError("--device cuda: no GPU that torch can use was found; --device cpu runs anywhere")
+    return asked
+
+
+def _joined(digests: list[source.Digest]) -> source.Digest:
+    text = "\0".join(digest.sha256 for digest in digests)
+    return source.Digest(
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        modules=sorted({module for digest in digests for module in digest.modules}),
+        packages={name: version for digest in digests for name, version in sorted(digest.packages.items())},
+    )
+
+
+def _hardware() -> dict[str, Any]:
+    here = machine()
+    return {name: here.get(name) for name in ("cpu", "gpu", "cores", "threads")}

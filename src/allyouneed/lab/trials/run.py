@@ -1,0 +1,86 @@
+"""What a trial is given of the world: where to log, to keep files, to find data and earlier trainings."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from allyouneed.data.corpus import Corpus
+
+
+class Run:
+    """One trial's `run`.
+
+    `device` is "cpu" or "cuda"; `dir` a folder for checkpoints, kept until the trial has ended and
+    found again when it is resumed; `data` the study's corpus, or what the user named by `--data`.
+    """
+
+    def __init__(
+        self,
+        dir: Path,
+        seed: int,
+        device: str,
+        data: "Corpus | None",
+        artifacts: Path,
+        shared_artifacts: bool = False,
+        listener: Callable[[dict[str, Any]], None] = lambda row: None,
+    ) -> None:
+        self.dir = dir
+        self.seed = seed
+        self.device = device
+        self.data = data
+        self.shown: dict[str, str] = {}
+        self._artifacts = artifacts
+        self._shared_artifacts = shared_artifacts
+        self._listener = listener
+        self._file = dir / "log.jsonl"
+        self._rows = _read_rows(self._file)
+
+    def log(self, **values: Any) -> None:
+        """Note numbers of this moment: `run.log(step=100, loss=2.3)`.
+
+        A resumed trial logs some steps again: of two rows with the same names, `step` and text
+        values the later one counts. Two trainings in one trial must therefore differ in one of
+        them: `functools.partial(run.log, phase="finetune")`.
+        """
+        row = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+        self._rows[_identity(row)] = row
+        with self._file.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._listener(row)
+
+    def show(self, label: str, text: str) -> None:
+        """Keep a text for the report, such as a sample of what the model writes."""
+        self.shown[label] = text
+
+    def artifact(self, recipe: Callable[..., None], **args: Any) -> Path:
+        """The folder that `recipe(path, seed=..., **args)` filled: made once, then shared.
+
+        The seed follows the trial's, unless the study says that all its seeds share one.
+        """
+        from allyouneed.lab.trials.artifacts import artifact
+
+        return artifact(self._artifacts, recipe, seed=0 if self._shared_artifacts else self.seed, args=args)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All that was logged, in order."""
+        return list(self._rows.values())
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    texts = tuple((name, value) for name, value in row.items() if isinstance(value, str))
+    return (row.get("step"), tuple(row), texts)
+
+
+def _read_rows(file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """What an interrupted trial had logged; a last line cut by the interruption is left out."""
+    rows = {}
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        rows[_identity(row)] = row
+    return rows

@@ -1,0 +1,169 @@
+"""Running jobs: in this process, or as a worker that reads jobs from a pipe (`python -m`).
+
+A worker is a fresh interpreter with one thread, so that trials neither share state nor fight for
+cores. It speaks in lines of JSON; what a trial prints goes to the standard error stream.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from allyouneed.errors import UserError
+from allyouneed.lab.study import Study
+from allyouneed.lab.trials.jobs import Job, open_study
+from allyouneed.lab.trials.result import TrialResult
+from allyouneed.lab.trials.run import Run
+from allyouneed.lab.trials.store import TrialStore
+
+Listener = Callable[[dict[str, Any]], None]
+LOG_SECONDS = 0.2  # A fast trial would otherwise drown the parent in lines.
+
+
+def execute(job: Job, study: Study, listener: Listener) -> None:
+    """Run one job and store its measurements."""
+    store = TrialStore(Path(job.setting.out) / "trials")
+    run = make_run(job, study, store, listener)
+    scale = study.scale(job.setting.scale, job.setting.overrides)
+    trial = study.trials[job.trial]
+    seed_everything(job.seed)
+    start = time.perf_counter()
+    measured = trial.function(arm=trial.arms[job.arm].value, seed=job.seed, scale=scale, run=run, **job.tuned)
+    store.save(
+        job.key,
+        job.spec,
+        TrialResult(
+            trial=job.trial,
+            arm=job.arm,
+            seed=job.seed,
+            measurements=plain_measurements(measured),
+            log=run.rows,
+            shown=run.shown,
+            seconds=time.perf_counter() - start,
+            factors=trial.arms[job.arm].factors,
+        ),
+    )
+
+
+def make_run(job: Job, study: Study, store: TrialStore, listener: Listener) -> Run:
+    """The `run` that a job's trial function receives."""
+    return Run(
+        dir=store.work_dir(job.key),
+        seed=job.seed,
+        device=job.setting.device,
+        data=open_data(job.setting.data),
+        artifacts=Path(job.setting.out) / "artifacts",
+        shared_artifacts=study.trials[job.trial].shared_artifacts,
+        listener=listener,
+    )
+
+
+def open_data(name: str | None) -> Any:
+    """The corpus of that name, or None."""
+    if name is None:
+        return None
+    from allyouneed.data import open_data
+
+    return open_data(name)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators that trials draw from; torch and numpy only where they are in use."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def plain_measurements(measured: Any) -> dict[str, float | list[float]]:
+    """A trial's result as floats and lists of floats.
+
+    Raises TypeError for anything that is not a mapping from names to numbers or vectors.
+    """
+    if not isinstance(measured, Mapping) or not measured:
+        raise TypeError(f"a trial returns a mapping from names to numbers or vectors, got {measured!r:.200}")
+    return {str(name): _plain(name, value) for name, value in measured.items()}
+
+
+def _plain(name: str, value: Any) -> float | list[float]:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    try:
+        return [float(x) for x in value] if isinstance(value, list | tuple) else float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"measurement {name!r} must be a number or a vector of numbers, got {value!r:.200}") from None
+
+
+def attempt(job: Job, study_of: Callable[[Job], Study], send: Listener, execute: Callable[..., None]) -> None:
+    """Execute a job and send how it ended: `done`, or `failed` with a reason."""
+    last = [0.0]
+
+    def listener(row: dict[str, Any]) -> None:
+        if time.monotonic() - last[0] >= LOG_SECONDS:
+            last[0] = time.monotonic()
+            send({"event": "log", "row": row})
+
+    try:
+        execute(job, study_of(job), listener)
+        send({"event": "done"})
+    except UserError as error:
+        # The user's to mend (a full disk, a missing file), and every other trial would meet it too.
+        send({"event": "failed", "reason": str(error), "fatal": True})
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        send({"event": "failed", "reason": reason, "traceback": traceback.format_exc(), "fatal": False})
+
+
+def main() -> None:
+    """The worker's loop: a job a line on standard input, events as lines on standard output."""
+    pipe = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    jobs: Queue[str] = Queue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A job in a shell's background would ignore it.
+    studies: dict[tuple[str, str], Study] = {}
+
+    def study_of(job: Job) -> Study:
+        name = (job.setting.reference, json.dumps(job.setting.arms))
+        if name not in studies:
+            studies[name] = open_study(job.setting.reference, job.setting.arms)
+            _one_thread()
+        return studies[name]
+
+    def send(event: dict[str, Any]) -> None:
+        pipe.write(json.dumps(event, default=str) + "\n")
+
+    kinds: dict[str, Callable[..., None]] = {"trial": execute}
+    while True:
+        message = json.loads(jobs.get())
+        if message["kind"] != "trial":
+            from allyouneed.lab.trials import timing
+
+            kinds |= {"time": timing.execute, "memory": timing.execute_memory}
+        attempt(Job.from_json(message["job"]), study_of, send, kinds[message["kind"]])
+
+
+def _listen(jobs: "Queue[str]") -> None:
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)  # The parent is gone.
+
+
+def _one_thread() -> None:
+    if "torch" in sys.modules and os.environ.get("OMP_NUM_THREADS") == "1":
+        sys.modules["torch"].set_num_threads(1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
