@@ -13,6 +13,7 @@ import pytest
 from allyouneed.errors import UserError
 from allyouneed.lab.engine import TUNING_SEED, Options, run_study
 from allyouneed.lab.outcome import Outcome
+from allyouneed.lab.reports import report
 
 from .studies import write_coin
 
@@ -94,6 +95,34 @@ def test_one_failed_trial_is_named_and_the_rest_goes_on(tmp_path):
     assert judged.word == "not run"
     assert "biased" in judged.reason
     assert "seed 3" in judged.reason
+
+
+def test_a_value_that_diverges_in_tuning_loses_and_is_said(tmp_path):
+    file = write_coin(tmp_path, hook="if pause == 0.0: raise ValueError('diverged')")
+    outcome = run(file, tmp_path / "runs")
+    assert {t.values["pause"] for t in outcome.tuned} == {0.001}
+    assert "fair could not be trained with pause=0.0" in outcome.tuned[0].warnings
+    assert not outcome.failures
+    assert words(outcome)["C1"] == "holds"
+
+
+def test_an_arm_that_no_value_can_train_fails_its_claims_alone(tmp_path):
+    file = write_coin(tmp_path, hook="if arm == 0.7: raise ValueError('diverged')")
+    outcome = run(file, tmp_path / "runs")
+    assert [(f.arm, f.reason) for f in outcome.failures] == [
+        ("biased", "no value could be trained: ValueError: diverged")
+    ]
+    judged = next(j for j in outcome.judgements if j.id == "C1")
+    assert judged.word == "not run"
+    assert "biased" in judged.reason
+    assert report.write(outcome).is_file()
+
+
+def test_a_diverged_training_is_one_trials_own_affair(tmp_path):
+    hook = "if seed == 2: raise __import__('allyouneed.errors').errors.UserError('the loss is nan')"
+    outcome = run(write_coin(tmp_path, hook=hook), tmp_path / "runs")
+    assert {(f.seed, f.reason) for f in outcome.failures} == {(2, "the loss is nan")}
+    assert outcome.ran == 2 * 3 + 2 * 5
 
 
 def test_a_hanging_trial_is_stopped_and_named(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from allyouneed.errors import UserError
 from allyouneed.lab.judging import claims
 from allyouneed.lab.judging.measurements import GateResult, Measurements
-from allyouneed.lab.outcome import Outcome, Tuned
+from allyouneed.lab.outcome import Failure, Outcome, Tuned
 from allyouneed.lab.reports import records
 from allyouneed.lab.study import Claim, Study, Trial, seeds_of
 from allyouneed.lab.trials.executor import Display, Executor
@@ -136,6 +136,7 @@ class Engine:
         )
 
     def _search(self, searches: list[tuple[Trial, str]]) -> None:
+        """Try every candidate for every arm; an arm of which none could be trained counts as failed."""
         jobs: dict[tuple[str, str], list[tuple[dict[str, Any], list[Job]]]] = {}
         for trial, arm in searches:
             tune = widen(trial.tune, self.options.grid)
@@ -144,14 +145,20 @@ class Engine:
                 (values, [self.plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
             ]
         self.executor.run([job for tries in jobs.values() for _, some in tries for job in some], "tuning trials")
+        failed, self.executor.failures = self.executor.failures, []
         used = self.executor.used
         for (name, arm), tries in jobs.items():
-            trial = self.study.trials[name]
-            tune = widen(trial.tune, self.options.grid)
-            measured = [(values, [used[job.key] for job in some if job.key in used]) for values, some in tries]
-            best = choose(tune, name, arm, measured)
+            tune = widen(self.study.trials[name].tune, self.options.grid)
+            best = choose(
+                tune, name, arm, [(values, [used[j.key] for j in some if j.key in used]) for values, some in tries]
+            )
             if best is not None:
                 self.tuned.append(best)
+            else:
+                reason = next(
+                    (f.reason for f in failed if (f.trial, f.arm) == (name, arm)), "its losses are not finite"
+                )
+                self.executor.failures.append(Failure(name, arm, TUNING_SEED, f"no value could be trained: {reason}"))
 
     def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:
         m = {

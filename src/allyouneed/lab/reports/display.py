@@ -45,14 +45,18 @@ class LineDisplay(Display):
 
     def finished(self, job: Job) -> None:
         self._end(job)
-        left = self.remaining()
-        self.say(
-            f"[{self.done}/{self.total}] {job.label} ({self.seconds[-1]:.0f} s{_left(left)})".replace("[", r"\[", 1)
-        )
+        line = f"[{self.done}/{self.total}] {job.label} ({self.seconds[-1]:.0f} s{_left(self.remaining())})"
+        self.console.print(Text(line))
 
-    def failed(self, job: Job, reason: str) -> None:
+    def failed(self, job: Job, reason: str, details: str) -> None:
         self._end(job)
-        self.say(f"[red]failed[/] {job.label}: {Text(reason).markup}")
+        self.tell_failure(job, reason, details)
+
+    def tell_failure(self, job: Job, reason: str, details: str) -> None:
+        """Name a failed trial; where its code is at fault, show where."""
+        self.console.print(Text.assemble(("failed", "bold red"), f" {job.label}: {reason}"))
+        if details:
+            self.console.print(Text(details.rstrip(), style="dim"))
 
     def close(self) -> None:
         return
@@ -104,9 +108,9 @@ class LiveDisplay(LineDisplay):
     def finished(self, job: Job) -> None:
         self._leave(job)
 
-    def failed(self, job: Job, reason: str) -> None:
+    def failed(self, job: Job, reason: str, details: str) -> None:
         self._leave(job)
-        self.say(f"[red]failed[/] {job.label}: {Text(reason).markup}")
+        self.tell_failure(job, reason, details)
 
     def close(self) -> None:
         if self.live is not None:

@@ -43,7 +43,8 @@ def rows(record: Record) -> list[Row]:
         Row(
             paper=record.paper,
             claim=judgement.id,
-            statement=judgement.statement,
+            statement=judgement.statement
+            + (f" Weaker form: {judgement.weaker_form}." if judgement.weaker_form else ""),
             theirs=judgement.paper,
             ours=str(judgement.evidence) if judgement.evidence else "",
             verdict=verdict(judgement, record.where),

@@ -105,5 +105,5 @@ class _Counter(Watcher):
         self.executor.ran += 1
         self.executor.display.finished(job)
 
-    def failed(self, job: Job, reason: str) -> None:
-        self.executor.display.failed(job, reason)
+    def failed(self, job: Job, reason: str, details: str) -> None:
+        self.executor.display.failed(job, reason, details)

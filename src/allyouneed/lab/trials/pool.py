@@ -31,8 +31,8 @@ class Watcher:
     def finished(self, job: Job) -> None:
         """Its result is stored."""
 
-    def failed(self, job: Job, reason: str) -> None:
-        """It ended without one."""
+    def failed(self, job: Job, reason: str, details: str) -> None:
+        """It ended without one; `details` is a traceback, if there is one."""
 
 
 class Worker:
@@ -89,10 +89,10 @@ def run_jobs(
     workers: list[Worker] = []
     failures: dict[str, str] = {}
 
-    def fail(worker: Worker, reason: str) -> None:
+    def fail(worker: Worker, reason: str, details: str = "") -> None:
         assert worker.job is not None
         failures[worker.job.key] = reason
-        watcher.failed(worker.job, reason)
+        watcher.failed(worker.job, reason, details)
         worker.job = None
 
     try:
@@ -122,9 +122,7 @@ def run_jobs(
             worker.stop()
 
 
-def _hear(
-    events: "Queue[tuple[Worker, dict[str, Any]]]", watcher: Watcher, fail: Callable[[Worker, str], None]
-) -> None:
+def _hear(events: "Queue[tuple[Worker, dict[str, Any]]]", watcher: Watcher, fail: Callable[..., None]) -> None:
     """Wait a moment for an event and deal with it."""
     try:
         worker, event = events.get(timeout=0.2)
@@ -145,5 +143,4 @@ def _hear(
         case "failed":
             if event["fatal"]:
                 raise UserError(event["reason"])
-            print(event["traceback"], file=sys.stderr)
-            fail(worker, event["reason"])
+            fail(worker, event["reason"], event.get("details", ""))

@@ -41,7 +41,8 @@ def choose(tune: Tune, trial: str, arm: str, measured: list[tuple[dict[str, Any]
     best, loss = min(tried, key=lambda pair: pair[1])
     if math.isinf(loss):
         return None
-    warnings = tuple(
+    diverged = tuple(f"{arm} could not be trained with {_words(values)}" for values, mean in tried if math.isinf(mean))
+    warnings = diverged + tuple(
         f"the best {name} of {arm} lies on the edge of its grid ({best[name]}): widen it with --grid"
         for name, options in tune.values.items()
         if len(options) > 1 and _on_edge(best[name], options)
@@ -52,3 +53,7 @@ def choose(tune: Tune, trial: str, arm: str, measured: list[tuple[dict[str, Any]
 def _on_edge(value: Any, options: list[Any]) -> bool:
     numbers = [option for option in options if isinstance(option, int | float)]
     return len(numbers) == len(options) and value in (min(numbers), max(numbers))
+
+
+def _words(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())

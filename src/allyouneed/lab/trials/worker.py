@@ -115,11 +115,11 @@ def attempt(job: Job, study_of: Callable[[Job], Study], send: Listener, execute:
         execute(job, study_of(job), listener)
         send({"event": "done"})
     except UserError as error:
-        # The user's to mend (a full disk, a missing file), and every other trial would meet it too.
-        send({"event": "failed", "reason": str(error), "fatal": True})
+        # A disk that is full stops every trial; a loss that diverged is this one's own affair.
+        send({"event": "failed", "reason": str(error), "fatal": isinstance(error.__cause__, OSError)})
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        send({"event": "failed", "reason": reason, "traceback": traceback.format_exc(), "fatal": False})
+        send({"event": "failed", "reason": reason, "details": traceback.format_exc(), "fatal": False})
 
 
 def main() -> None:
