@@ -49,6 +49,10 @@ def ours(precision: Literal["fp32", "bf16"]) -> tuple[nn.Module, Callable[[], fl
         ),
         seed=0,
     )
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:  # the start of the other side, so that both start at one loss
+            parameter.data.normal_(0.0, 0.02, generator=generator)
     stream: Iterator[TokenBatch] = repeat(batch())
 
     def run() -> float:

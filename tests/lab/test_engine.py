@@ -357,11 +357,12 @@ class Scale:
 study = Study(paper="bases", scales={"laptop": Scale()})
 
 
-def base(path, seed, size):
+def base(run, size):
     time.sleep(0.3)  # Long enough for the other worker to ask for it, too.
+    run.log(step=1, phase="base")
     with open(MADE, "a") as file:
-        file.write(f"{seed} ")
-    (path / "weights").write_text(str(seed * size))
+        file.write(f"{run.seed} ")
+    (run.dir / "weights").write_text(str(run.seed * size))
 
 
 @study.trial(arm=["a", "b"], shared_artifacts=SHARED)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,21 +17,21 @@ import time
 from pathlib import Path
 
 
-def base(path, seed, size, counter, wait=0.0):
+def base(run, size, counter, wait=0.0):
     """Writes two files, with time between them to be killed in."""
-    (path / "weights").write_text(f"{seed} {size}")
+    (run.dir / "weights").write_text(f"{run.seed} {size}")
     with open(counter, "a") as file:
         file.write("made\\n")
     time.sleep(wait)
-    (path / "config").write_text("whole")
+    (run.dir / "config").write_text("whole")
 
 
-def failing(path, seed):
-    (path / "weights").write_text("half")
+def failing(run):
+    (run.dir / "weights").write_text("half")
     raise RuntimeError("out of luck")
 
 
-def idle(path, seed):
+def idle(run):
     pass
 '''
 
@@ -50,16 +50,25 @@ def counter(tmp_path):
     return tmp_path / "counter"
 
 
-def make(tmp_path, recipe, counter, seed=0, size=1, **context):
-    return artifact(tmp_path / "artifacts", recipe, seed=seed, args={"size": size, "counter": str(counter)}, **context)
+def ask(tmp_path, recipe, args, **given):
+    given = {"seed": 0, "data": None} | given
+    return artifact(
+        tmp_path / "artifacts", recipe, lambda dir: SimpleNamespace(dir=dir, **given), args=args, given=given
+    )
+
+
+def make(tmp_path, recipe, counter, size=1, **given):
+    return ask(tmp_path, recipe, {"size": size, "counter": str(counter)}, **given)
 
 
 def ask_in_a_process(tmp_path, counter, wait):
     """Another process that asks for the artifact which a recipe takes `wait` seconds to make."""
     code = (
-        "import some_recipes; from pathlib import Path; from allyouneed.lab.trials.artifacts import artifact\n"
+        "import some_recipes; from pathlib import Path; from types import SimpleNamespace\n"
+        "from allyouneed.lab.trials.artifacts import artifact\n"
         "print('ready', flush=True); input()\n"
-        f"print(artifact(Path({str(tmp_path / 'artifacts')!r}), some_recipes.base, seed=0,"
+        f"print(artifact(Path({str(tmp_path / 'artifacts')!r}), some_recipes.base,"
+        " lambda dir: SimpleNamespace(dir=dir, seed=0), given={'seed': 0, 'data': None},"
         f" args={{'size': 1, 'counter': {str(counter)!r}, 'wait': {wait}}}))"
     )
     return subprocess.Popen(
@@ -78,49 +87,36 @@ def test_an_artifact_is_made_once_and_found_again(tmp_path, recipes, counter):
     assert counter.read_text() == "made\n"
     assert (folder / "weights").read_text() == "0 1"
     about = json.loads((folder / "artifact.json").read_text())
-    assert (about["recipe"], about["seed"], about["args"]["size"]) == ("base", 0, "1")
+    assert (about["recipe"], about["given"]["seed"], about["args"]["size"]) == ("base", 0, "1")
 
 
-def test_another_seed_argument_or_recipe_makes_another(tmp_path, recipes, counter):
-    folders = {make(tmp_path, recipes.base, counter, seed, size) for seed, size in [(0, 1), (1, 1), (0, 2)]}
+def test_another_seed_text_argument_or_recipe_makes_another(tmp_path, recipes, counter):
+    folders = {make(tmp_path, recipes.base, counter, size, seed=seed) for seed, size in [(0, 1), (1, 1), (0, 2)]}
+    folders.add(make(tmp_path, recipes.base, counter, data="another text"))
     file = tmp_path / "some_recipes.py"
     file.write_text(RECIPES.replace('"whole"', '"other"'))
     folders.add(make(tmp_path, recipes.base, counter))
     file.write_text(RECIPES.replace('"whole")', '"whole")  # a comment'))
     folders.add(make(tmp_path, recipes.base, counter))
-    assert len(folders) == 4
-    assert counter.read_text() == "made\n" * 4
+    assert len(folders) == 5
+    assert counter.read_text() == "made\n" * 5
 
 
 def test_a_failing_recipe_leaves_nothing(tmp_path, recipes):
     with pytest.raises(RuntimeError, match="out of luck"):
-        artifact(tmp_path / "artifacts", recipes.failing, seed=0, args={})
+        ask(tmp_path, recipes.failing, {})
     assert [path for path in (tmp_path / "artifacts").rglob("*") if path.name in ("weights", "artifact.json")] == []
 
 
 def test_a_recipe_that_writes_nothing_is_named(tmp_path, recipes):
     with pytest.raises(UserError, match="'idle' wrote nothing"):
-        artifact(tmp_path / "artifacts", recipes.idle, seed=0, args={})
+        ask(tmp_path, recipes.idle, {})
 
 
 def test_an_argument_that_cannot_be_described_is_refused_before_anything_is_made(tmp_path, recipes):
     with pytest.raises(UserError, match="frozen dataclass"):
-        artifact(tmp_path / "artifacts", recipes.base, seed=0, args={"size": object()})
+        ask(tmp_path, recipes.base, {"size": object()})
     assert not (tmp_path / "artifacts").exists()
-
-
-def test_the_context_is_entered_only_by_the_one_who_makes_it(tmp_path, recipes, counter):
-    entered = []
-
-    @contextmanager
-    def noting():
-        entered.append("in")
-        yield
-        entered.append("out")
-
-    for _ in range(2):
-        make(tmp_path, recipes.base, counter, make_context=noting)
-    assert entered == ["in", "out"]
 
 
 def test_two_processes_asking_at_once_make_it_once(tmp_path, recipes, counter):
@@ -153,7 +149,7 @@ def test_killed_while_making_the_next_to_ask_gets_a_whole_one(tmp_path, recipes,
     (left_over / "stale").write_text("of the dead process")
 
     monkeypatch.setattr(recipes.time, "sleep", lambda seconds: None)
-    folder = artifact(root, recipes.base, seed=0, args={"size": 1, "counter": str(counter), "wait": 60})
+    folder = ask(tmp_path, recipes.base, {"size": 1, "counter": str(counter), "wait": 60})
     assert {path.name for path in folder.iterdir()} == {"weights", "config", "artifact.json"}
     assert counter.read_text() == "made\nmade\n"
     assert list((root / ".making").iterdir()) == []

@@ -1,13 +1,11 @@
 """What trials share of earlier training: a folder that a recipe fills once, named by what it depends on."""
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +22,47 @@ MADE_BY = "artifact.json"  # Written last, beside what the recipe wrote: what wa
 def artifact(
     root: Path,
     recipe: Recipe,
+    make_run: Callable[[Path], Any],
     *,
-    seed: int,
     args: Mapping[str, Any],
-    make_context: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
+    given: Mapping[str, str | int | None],
 ) -> Path:
-    """The folder that `recipe(path, seed=seed, **args)` filled, made by the first who asks for it.
+    """The folder that `recipe(run, **args)` filled, made by the first who asks for it.
 
-    It is found again while the sources that the recipe reaches, the versions of the packages these import,
-    the seed and the arguments (see `source.value_digest`) stay the same. Whoever asks while it is being made
-    waits. A recipe that fails or is killed leaves no folder, and the next to ask starts it afresh.
-    `make_context` is entered around the recipe by the one process that runs it.
+    `make_run(folder)` gives the recipe its `run`, whose `dir` is that folder; `given` says what of the run
+    the artifact depends on (its seed, device and data). It is found again while the sources that the recipe
+    reaches, the versions of the packages these import, what is given and the arguments (see
+    `source.value_digest`) stay the same. Whoever asks while it is being made waits. A recipe that fails or
+    is killed leaves no folder, and the next to ask starts it afresh.
 
     Raises UserError for arguments without a digest or a folder that cannot be written, and whatever the
     recipe raises.
     """
-    made_from = _made_from(recipe, seed, args)
+    made_from = _made_from(recipe, args, given)
     name = f"{recipe.__name__}-{hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]}"
     folder = root / name
     if folder.is_dir():
         return folder
     with FileLock(make_folder(root / ".locks") / f"{name}.lock"):
         if not folder.is_dir():
-            with make_context():
-                _make(folder, root / ".making" / name, recipe, seed, args, made_from)
+            _make(folder, root / ".making" / name, recipe, make_run, args, made_from)
     return folder
 
 
 def _make(
-    folder: Path, draft: Path, recipe: Recipe, seed: int, args: Mapping[str, Any], made_from: dict[str, Any]
+    folder: Path,
+    draft: Path,
+    recipe: Recipe,
+    make_run: Callable[[Path], Any],
+    args: Mapping[str, Any],
+    made_from: dict[str, Any],
 ) -> None:
     """Fill `draft` and rename it to `folder`. The caller holds the lock, so a draft found is a dead process's."""
     shutil.rmtree(draft, ignore_errors=True)
     make_folder(draft)
     start = time.perf_counter()
     try:
-        recipe(draft, seed=seed, **args)
+        recipe(make_run(draft), **args)
         if not any(draft.iterdir()):
             raise UserError(f"the recipe {recipe.__name__!r} wrote nothing into the folder that it was given")
         made = made_from | {"seconds": round(time.perf_counter() - start, 3)}
@@ -70,7 +73,7 @@ def _make(
         raise
 
 
-def _made_from(recipe: Recipe, seed: int, args: Mapping[str, Any]) -> dict[str, Any]:
+def _made_from(recipe: Recipe, args: Mapping[str, Any], given: Mapping[str, str | int | None]) -> dict[str, Any]:
     """All that an artifact depends on, as JSON."""
     source = trial_digest(recipe)
     values: dict[str, Digest] = {name: value_digest(value) for name, value in args.items()}
@@ -79,7 +82,7 @@ def _made_from(recipe: Recipe, seed: int, args: Mapping[str, Any]) -> dict[str, 
         packages = packages | value.packages
     return {
         "recipe": recipe.__name__,
-        "seed": seed,
+        "given": dict(given),
         "args": {name: repr(value) for name, value in args.items()},
         "args_sha256": {name: value.sha256 for name, value in values.items()},
         "source_sha256": source.sha256,

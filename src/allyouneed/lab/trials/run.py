@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Run:
     """One trial's `run`.
 
-    `device` is "cpu" or "cuda"; `dir` a folder for checkpoints, kept until the trial has ended and
-    found again when it is resumed; `data` the study's corpus, or what the user named by `--data`.
+    `seed` is the trial's; `device` is "cpu" or "cuda"; `dir` a folder for checkpoints, kept until the trial
+    has ended and found again when it is resumed; `data` the study's corpus, or what the user named by `--data`.
     """
 
     def __init__(
@@ -55,13 +55,24 @@ class Run:
         self.shown[label] = text
 
     def artifact(self, recipe: Callable[..., None], **args: Any) -> Path:
-        """The folder that `recipe(path, seed=..., **args)` filled: made once, then shared.
+        """The folder that `recipe(run, **args)` filled: made once, then shared by all trials that ask for it.
 
-        The seed follows the trial's, unless the study says that all its seeds share one.
+        The recipe has a `run` of its own, with this one's data and device, and writes into `run.dir`. Its
+        seed follows the trial's, unless the study says that all its seeds share one.
         """
         from allyouneed.lab.trials.artifacts import artifact
 
-        return artifact(self._artifacts, recipe, seed=0 if self._shared_artifacts else self.seed, args=args)
+        seed = 0 if self._shared_artifacts else self.seed
+        given: dict[str, str | int | None] = {
+            "seed": seed,
+            "device": self.device,
+            "data": self.data.version if self.data else None,
+        }
+
+        def make_run(folder: Path) -> Run:
+            return Run(folder, seed, self.device, self.data, self._artifacts, self._shared_artifacts, self._listener)
+
+        return artifact(self._artifacts, recipe, make_run, args=args, given=given)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import Queue
@@ -129,6 +130,7 @@ def main() -> None:
     jobs: Queue[str] = Queue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # A job in a shell's background would ignore it.
+    warnings.filterwarnings("ignore", message="the text of ")  # The parent has said it once for all.
     studies: dict[tuple[str, str], Study] = {}
 
     def study_of(job: Job) -> Study:
