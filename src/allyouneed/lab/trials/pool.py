@@ -56,8 +56,9 @@ class Worker:
         assert self.process.stdin is not None
         self.job = job
         self.heard = time.monotonic()
-        self.process.stdin.write(json.dumps({"kind": kind, "job": job.to_json()}) + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # It died idle: that is heard next, and this job fails by it.
+            self.process.stdin.write(json.dumps({"kind": kind, "job": job.to_json()}) + "\n")
+            self.process.stdin.flush()
 
     def stop(self, grace: float = 0.0) -> None:
         """End the process: at once, or after it had `grace` seconds to end by itself."""
