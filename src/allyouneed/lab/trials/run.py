@@ -36,6 +36,8 @@ class Run:
         self._listener = listener
         self._file = dir / "log.jsonl"
         self._rows = _read_rows(self._file)
+        if self._file.exists():  # Without what was cut, or the next row would be written behind half a line.
+            self._file.write_text("".join(json.dumps(row) + "\n" for row in self._rows.values()))
 
     def log(self, **values: Any) -> None:
         """Note numbers of this moment: `run.log(step=100, loss=2.3)`.
