@@ -126,10 +126,10 @@ def test_a_diverged_training_is_one_trials_own_affair(tmp_path):
 
 
 def test_a_hanging_trial_is_stopped_and_named(tmp_path):
-    file = write_coin(tmp_path, hook="seed == 2 and time.sleep(1000)", patience=1.5)
+    file = write_coin(tmp_path, hook="seed == 2 and time.sleep(1000)", patience=5.0)
     outcome = run(file, tmp_path / "runs")
     assert {(f.arm, f.seed) for f in outcome.failures} == {("fair", 2), ("biased", 2)}
-    assert "logged nothing for 1.5 seconds" in outcome.failures[0].reason
+    assert "logged nothing for 5 seconds" in outcome.failures[0].reason
     assert outcome.ran == 2 * 3 + 2 * 5
 
 
@@ -228,13 +228,17 @@ def train(arm, seed, scale, run):
     model = torch.nn.Linear(4, 4)
     torch.manual_seed(seed)
 
+    ran = []
+
     def slow(step, model):
         import time
 
+        ran.append(step)
         time.sleep(0.01)
 
     fit(model, spread, Noise(), max_steps=scale.max_steps, lr=1e-3, seed=seed, log=run.log, log_every=20, dir=run.dir,
         checkpoint_seconds=0.2, after_step=[slow])
+    run.show("ran", str(len(ran)))
     return {"norm": float(model.weight.norm()), "steps": len(run.rows)}
 """
 
@@ -256,7 +260,8 @@ def test_a_long_trial_killed_goes_on_from_its_own_checkpoint(tmp_path):
     before, after = (o.measurements["train"].results[0] for o in (whole, resumed))
     assert before.measurements == after.measurements
     assert before.log == after.log
-    assert after.seconds < 0.97 * before.seconds
+    assert before.shown["ran"] == "400"
+    assert int(after.shown["ran"]) < 400
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b.replace(b"0.", b"1.", 1), lambda b: b""])

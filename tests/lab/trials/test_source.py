@@ -3,7 +3,6 @@
 import importlib
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -544,10 +543,3 @@ def test_editing_rope_changes_the_studies_that_use_it_and_no_other(copy_of_ours)
     home.write_text(home.read_text() + "\n\nONE_MORE = 1\n")
     assert digest_of_ours(copy_of_ours, "rope").sha256 != rope.sha256
     assert digest_of_ours(copy_of_ours, "sinusoidal") == sinusoidal
-
-
-def test_a_digest_of_a_whole_study_takes_no_time_worth_noticing(copy_of_ours):
-    digest_of_ours(copy_of_ours, "rope")
-    start = time.process_time()
-    digest_of_ours(copy_of_ours, "rope")
-    assert time.process_time() - start < 0.3
