@@ -1,8 +1,12 @@
 """Exclusive trials: contenders by turns, one result each, and nothing beside them."""
 
+import io
 import json
 
+from rich.console import Console
+
 from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.reports.display import LiveDisplay
 
 NAPS = '''
 """Which nap is longer?"""
@@ -53,7 +57,9 @@ def test_contenders_take_turns_and_are_judged_by_rounds(tmp_path):
     calls = tmp_path / "calls"
     file = tmp_path / "naps_study.py"
     file.write_text(NAPS.replace("CALLS_FILE", str(calls)))
-    outcome = run_study(Options(str(file), out=tmp_path / "runs", jobs=2))
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    outcome = run_study(Options(str(file), out=tmp_path / "runs", jobs=2), LiveDisplay(console))
+    assert "by turns, nothing beside them" in console.file.getvalue()
     assert not outcome.failures
     assert calls.read_text().startswith("13" * 9)  # a warm-up and eight rounds, always by turns
     verdicts = {j.id: j for j in outcome.judgements}

@@ -66,7 +66,7 @@ class LineDisplay(Display):
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
-        at_work = sum(time.monotonic() - begun for begun in self.begun.values())
+        at_work = sum(time.monotonic() - begun for begun in list(self.begun.values()))
         return max(0.0, (self.total - self.done) * mean - at_work) / self.n_workers
 
     def _end(self, job: Job) -> None:
@@ -126,7 +126,7 @@ class LiveDisplay(LineDisplay):
 
     def _picture(self) -> Group:
         rows = Table.grid(padding=(0, 2))
-        for job, row in self.at_work.values():
+        for job, row in list(self.at_work.values()):  # a copy: drawn by a thread of its own
             step = row.get("step")
             share = f"{100 * step / self.max_steps:3.0f} %" if step is not None and self.max_steps else ""
             numbers = " ".join(f"{k} {v:.4g}" for k, v in row.items() if isinstance(v, float))

@@ -45,7 +45,7 @@ class Executor:
             self.display.say(f"{len(jobs)} {what}: {len(jobs) - len(missing)} reused, {len(missing)} to run")
         if missing:
             n_workers = min(self.n_workers, len(missing))
-            self.display.plan(self.plan.study, missing, n_workers, self.plan.scale)
+            self._plan(missing, n_workers)
             self._note_failures(missing, run_jobs(missing, n_workers, _Counter(self)))
         return [self.used[job.key] for job in jobs if job.key in self.used]
 
@@ -56,15 +56,21 @@ class Executor:
         missing = [job for job in per_arm.values() if not self._found(job)]
         if missing:
             self.display.say(f"timing {trial.name}: {', '.join(trial.arms)} by turns, nothing beside them")
+            self._plan([together], 1)
             reasons = run_jobs([together], 1, _Counter(self), "time", threads=True)
             self._note_failures(missing, {job.key: reasons.get(together.key, "left no result") for job in missing})
         memory = {arm: self.plan.memory(trial, arm) if trial.memory else [] for arm in trial.arms}
-        for job in (job for jobs in memory.values() for job in jobs):
-            if not self._found(job):
-                self._note_failures([job], run_jobs([job], 1, _Counter(self), "memory", threads=True))
+        unread = [job for jobs in memory.values() for job in jobs if not self._found(job)]
+        if unread:
+            self._plan(unread, 1)
+        for job in unread:
+            self._note_failures([job], run_jobs([job], 1, _Counter(self), "memory", threads=True))
         return [
             self._with_memory(self.used[job.key], memory[arm]) for arm, job in per_arm.items() if job.key in self.used
         ]
+
+    def _plan(self, jobs: list[Job], n_workers: int) -> None:
+        self.display.plan(self.plan.study, jobs, n_workers, self.plan.scale)
 
     def _with_memory(self, timed: TrialResult, rounds: list[Job]) -> TrialResult:
         peaks = [self.used[job.key].measurements["peak_bytes"] for job in rounds if job.key in self.used]
