@@ -60,7 +60,8 @@ def call(words: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [README, *NOTES.values()], ids=["README", *NOTES])
-def test_every_listing_runs(text):
+def test_every_listing_runs(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for listing in listings(text):
         exec(compile(listing, "listing", "exec"), {"__name__": "listing"})
 
