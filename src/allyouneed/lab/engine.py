@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from allyouneed.data.cache import atomic_write, make_folder
 from allyouneed.errors import UserError
 from allyouneed.lab.judging import claims
 from allyouneed.lab.judging.measurements import GateResult, Measurements
@@ -219,9 +220,7 @@ class Engine:
             [what, digest, self.options.arms, sorted(self.options.overrides)], sort_keys=True, default=str
         )
         name = f"{self.study.paper}-{self.options.scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        folder = self.options.out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return make_folder(self.options.out / name)
 
 
 def _chosen_claims(study: Study, ids: Iterable[str]) -> list[Claim]:
@@ -245,8 +244,6 @@ def _extended_from(folder: Path, n_seeds: int) -> int | None:
     if file.exists():
         first = json.loads(file.read_text())["seeds"]
         return first if first < n_seeds else None
-    from allyouneed.data.cache import atomic_write
-
     atomic_write(file, json.dumps({"seeds": n_seeds}).encode())
     return None
 

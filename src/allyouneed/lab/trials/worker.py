@@ -4,6 +4,7 @@ A worker is a fresh interpreter with one thread, so that trials neither share st
 cores. It speaks in lines of JSON; what a trial prints goes to the standard error stream.
 """
 
+import errno
 import json
 import os
 import random
@@ -119,8 +120,9 @@ def attempt(job: Job, study_of: Callable[[Job], Study], send: Listener, execute:
         # A disk that is full stops every trial; a loss that diverged is this one's own affair.
         send({"event": "failed", "reason": str(error), "fatal": isinstance(error.__cause__, OSError)})
     except Exception as error:
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         reason = f"{type(error).__name__}: {error}"
-        send({"event": "failed", "reason": reason, "details": traceback.format_exc(), "fatal": False})
+        send({"event": "failed", "reason": reason, "details": traceback.format_exc(), "fatal": full})
 
 
 def main() -> None:
