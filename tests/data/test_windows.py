@@ -34,10 +34,25 @@ def test_a_resumed_stream_continues_as_if_never_stopped():
     whole = TEXT.windows(8).stream(4, seed=5)
     next(whole)
     state = whole.state_dict()
-    resumed = TEXT.windows(8).stream(4, seed=0)
+    resumed = TEXT.windows(8).stream(4, seed=5)
     resumed.load_state_dict(state)
     for _ in range(3):
         assert torch.equal(next(resumed).tokens, next(whole).tokens)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        (lambda: TEXT.windows(8).stream(4, seed=6), "seed"),
+        (lambda: TEXT.windows(8).stream(5, seed=5), "batch_size"),
+        (lambda: TEXT.windows(9).stream(4, seed=5), "source"),
+        (lambda: Text(np.roll(TEXT.tokens, 1)).windows(8).stream(4, seed=5), "source"),
+    ],
+)
+def test_another_streams_state_is_refused(other, name):
+    state = TEXT.windows(8).stream(4, seed=5).state_dict()
+    with pytest.raises(ValueError, match=f"another {name}"):
+        other().load_state_dict(state)
 
 
 def test_seeds_and_batches_differ():

@@ -23,6 +23,10 @@ class NumberedStream:
         """The batch that these random numbers give."""
         raise NotImplementedError
 
+    def source(self) -> str:
+        """What it draws from, in words that differ where the batches would."""
+        raise NotImplementedError
+
     def __iter__(self) -> "NumberedStream":
         return self
 
@@ -32,9 +36,13 @@ class NumberedStream:
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The position in the stream."""
-        return {"seed": self.seed, "n_drawn": self.n_drawn}
+        """The position in the stream, and which stream it is."""
+        return {"source": self.source(), "batch_size": self.batch_size, "seed": self.seed, "n_drawn": self.n_drawn}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the stream that gave `state` stood."""
-        self.seed, self.n_drawn = int(state["seed"]), int(state["n_drawn"])
+        """Continue where the stream that gave `state` stood. Raises ValueError if that was another stream."""
+        ours = self.state_dict()
+        for name in ("source", "batch_size", "seed"):
+            if state[name] != ours[name]:
+                raise ValueError(f"the saved stream has another {name}: {state[name]}, here {ours[name]}")
+        self.n_drawn = int(state["n_drawn"])

@@ -4,6 +4,7 @@ Texts are one run of tokens with byte 0 after every document, and windows may cr
 0 and can learn that what follows is a new document.
 """
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -83,3 +84,10 @@ class WindowStream(NumberedStream):
         """Windows that start anywhere with equal probability."""
         n_starts = len(self.windows.tokens) - self.windows.length
         return self.windows.at(random.integers(n_starts, size=self.batch_size))
+
+    def source(self) -> str:
+        """The windows' shape, and a checksum of a sample of the text: all of it may be gigabytes."""
+        tokens = self.windows.tokens
+        sample = np.ascontiguousarray(tokens[:: max(1, len(tokens) // 10_000)])
+        shape = f"{self.windows.length}/{self.windows.score_last}"
+        return f"windows of {shape} over {len(tokens)} tokens ({zlib.crc32(sample.tobytes()):08x})"

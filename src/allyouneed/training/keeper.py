@@ -34,7 +34,10 @@ class Keeper:
         saved = self._checkpoints.load()
         if saved is not None:
             self._check(saved["signature"])
-            self._state.load_state_dict(saved["training"])
+            try:
+                self._state.load_state_dict(saved["training"])
+            except ValueError as error:
+                raise UserError(f"{self.latest()} is a checkpoint of another training: {error}") from error
 
     def save_if_due(self, at_once: bool = False) -> None:
         """Save the training as it stands, if asked to at once or if the last time was long enough ago."""

@@ -58,7 +58,7 @@ class MultiHeadAttention(nn.Module):
         slots = keys_after(state.slots if state is not None else None, ctx)
         if state is not None:
             state = state.append(k, v, slots)
-            k, v = state.keys, state.values
+            k, v = state.keys.to(q.dtype), state.values.to(q.dtype)  # read under another autocast, perhaps
         bias = self.positions.score_bias(ctx, slots.positions)
         y = attend(q, k, v, attention_mask(ctx, slots), bias, self.head_dim**-0.5)
         return self.out(y.transpose(1, 2).flatten(2)), state

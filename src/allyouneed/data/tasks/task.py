@@ -110,6 +110,10 @@ class TaskStream(NumberedStream):
                 return self.task.batch(problems[: self.batch_size])
         raise ValueError(f"{self.task} has too few problems to train on")
 
+    def source(self) -> str:
+        """The task with its settings."""
+        return repr(self.task)
+
 
 def exact_match(predictions: Int[Tensor, "batch seq"], targets: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch"]:
     """Which rows are right at every scored position.

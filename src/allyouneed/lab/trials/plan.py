@@ -34,7 +34,8 @@ class Plan:
 
     def exclusive(self, trial: Trial) -> Job:
         """The one job that times all arms of a trial; its results depend on the machine, too."""
-        arms = {arm: self._digest(trial, arm).sha256 for arm in trial.arms}
+        digests = {arm: self._digest(trial, arm) for arm in trial.arms}
+        arms = {arm: [digest.sha256, digest.packages] for arm, digest in digests.items()}
         extra = {"contenders": arms, "machine": _hardware(), "rounds": trial.rounds}
         return self._job(trial, next(iter(trial.arms)), 0, {}, extra)
 
@@ -61,6 +62,7 @@ class Plan:
             "packages": digest.packages,
             "data": self.data_version,
             "device": self.setting.device,
+            "shared artifacts": trial.shared_artifacts,
             **extra,
         }
         return Job(self.setting, trial.name, arm, seed, TrialStore.key(spec), spec, tuned, trial.patience)
@@ -78,17 +80,19 @@ def arm_digest(trial: Trial, arm: Arm) -> source.Digest:
 
 
 def trial_digest(trial: Trial) -> source.Digest:
-    """The digest of what all arms of a trial reach."""
-    values = [source.value_digest(arm_digest_value(arm)) for arm in trial.arms.values()]
+    """The digest of what all arms of a trial reach, and of their names, by which claims speak of them."""
+    values = [source.value_digest((arm.name, arm_digest_value(arm))) for arm in trial.arms.values()]
     return _joined([source.trial_digest(trial.function), *values])
 
 
 def claim_digest(study: Study, claim: Claim) -> str:
-    """The digest of a claim: its wording, its predicate, and the gates before it."""
-    parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run)]
-    functions = [claim.function] if claim.function else []
-    functions += [gate.function for gate in study.gates if gate.trial in claim.trials]
-    parts += [source.trial_digest(function).sha256 for function in functions]
+    """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it."""
+    parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run), *claim.trials]
+    if claim.function:
+        parts.append(source.trial_digest(claim.function).sha256)
+    for gate in study.gates:
+        if gate.trial in claim.trials:
+            parts += [gate.trial, source.trial_digest(gate.function).sha256]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
