@@ -19,6 +19,7 @@ from .studies import write_coin
 
 
 def run(file: Path, out: Path, **options) -> Outcome:
+    """A run on two workers."""
     return run_study(Options(str(file), out=out, jobs=2, **options))
 
 
@@ -284,6 +285,83 @@ def test_seeds_added_after_a_verdict_are_said(tmp_path):
     assert run(file, tmp_path / "runs", seeds=5).extended_from is None
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"overrides": {"seeds": "8"}}, {"seeds": 8, "claims": ("C1",)}, {"seeds": 8, "overrides": {"minutes": "9"}}],
+)
+def test_seeds_cannot_be_added_unsaid_by_another_road(tmp_path, more):
+    file = write_coin(tmp_path)
+    run(file, tmp_path / "runs", seeds=5)
+    assert run(file, tmp_path / "runs", **more).extended_from == 5
+
+
+def test_a_claim_shown_for_the_first_time_is_not_extended(tmp_path):
+    file = write_coin(tmp_path)
+    run(file, tmp_path / "runs", seeds=5, claims=("C2",))
+    first, second = run(file, tmp_path / "runs", seeds=8).judgements[:2]
+    assert not any("extended" in note for note in first.evidence.notes)
+    assert any("extended from n=5" in note for note in second.evidence.notes)
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [
+        ('return m.more("heads", "biased", than="fair")', "its function failed: ZeroDivisionError"),
+        ('return m.above("heads", 0.0)', "the gate 'shows_heads' failed: ZeroDivisionError"),
+    ],
+)
+def test_a_faulty_claim_or_gate_costs_its_claims_and_not_the_report(tmp_path, broken, word):
+    file = write_coin(tmp_path)
+    file.write_text(file.read_text().replace(broken, "return 1 / 0"))
+    outcome = run(file, tmp_path / "runs")
+    judged = next(j for j in outcome.judgements if j.id == "C1")
+    assert judged.word == "not run"
+    assert judged.reason.startswith(word)
+    assert report.write(outcome).is_file()
+
+
+def test_tuning_on_what_is_not_measured_is_said(tmp_path):
+    file = write_coin(tmp_path)
+    file.write_text(file.read_text().replace('"on": "cost"', '"on": "prize"'))
+    with pytest.raises(UserError, match=r"tuned on 'prize'.*heads, cost, flips"):
+        run(file, tmp_path / "runs")
+
+
+def test_two_runs_in_one_folder_do_each_trial_once(tmp_path):
+    file = write_coin(tmp_path, pause=0.05)
+    code = f"from tests.lab.test_engine import *; print(run(Path({str(file)!r}), Path({str(tmp_path / 'runs')!r})).ran)"
+    root = Path(__file__).parents[2]
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) for _ in range(2)]
+    assert all(process.wait(timeout=120) == 0 for process in both)
+    assert len(list((tmp_path / "runs" / "trials").glob("*.json"))) == 2 * 3 + 2 * 6
+
+
+def test_users_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    file = write_coin(tmp_path)
+    file.write_text(file.read_text().replace('{"fair": 0.5, "biased": 0.7}', '{"fair": Fair(), "biased": Biased()}'))
+    blocks = "@dataclass(frozen=True)\nclass Fair:\n    bias: float = 0.5\n\n\n"
+    blocks += "@dataclass(frozen=True)\nclass Biased:\n    bias: float = 0.7\n\n\ndef flip("
+    file.write_text(file.read_text().replace("def flip(", blocks).replace("flip(arm, rng)", "flip(arm.bias, rng)"))
+    arms = {}
+    for name in ("v1", "v2"):
+        (tmp_path / name).mkdir()
+        mine = tmp_path / name / "coin.py"
+        mine.write_text(
+            "class Mine:\n    bias = 0.2\n\n\ndef make():\n    return Mine\n".replace("class", FROZEN + "class")
+        )
+        arms[name] = f"{mine}:Mine"
+    first = run(file, tmp_path / "runs", arms=arms)
+    mine = tmp_path / "v1" / "coin.py"
+    mine.write_text(mine.read_text().replace("0.2", "0.9"))
+    second = run(file, tmp_path / "runs", arms=arms)
+    assert second.ran == 3 + 6
+    heads = [outcome.measurements["toss"].values("heads", "v1").mean() for outcome in (first, second)]
+    assert heads[0] < 0.3 < 0.8 < heads[1]
+
+
+FROZEN = "from dataclasses import dataclass\n\n\n@dataclass(frozen=True)\n"
+
+
 def test_a_failed_gate_leaves_every_claim_undecided(tmp_path):
     file = write_coin(tmp_path)
     file.write_text(file.read_text().replace('m.above("heads", 0.0)', 'm.above("heads", 0.6)'))
@@ -299,7 +377,7 @@ def test_a_failed_gate_leaves_every_claim_undecided(tmp_path):
         ({"overrides": {"flops": "3"}}, "no value 'flops'.*flips"),
         ({"overrides": {"flips": "many"}}, "flips=many.*like 400"),
         ({"claims": ("C9",)}, "no claim C9.*C1, C2, C3"),
-        ({"grid": {"lr": "1,2"}}, "--grid lr.*pause"),
+        ({"grid": {"lr": "1,2"}}, "--grid lr.*tuned are pause"),
         ({"device": "abacus"}, "--device abacus"),
         ({"seeds": 0}, "--seeds 0"),
     ],
@@ -307,6 +385,43 @@ def test_a_failed_gate_leaves_every_claim_undecided(tmp_path):
 def test_bad_options_are_refused_by_name(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         run(write_coin(tmp_path), tmp_path / "runs", **options)
+
+
+def test_a_text_too_small_to_learn_from_is_refused_before_the_first_trial(tmp_path):
+    (tmp_path / "small.txt").write_text("a few words\n" * 50)
+    with pytest.raises(UserError, match=r"small.txt is too small: its tune split has 30 bytes"):
+        run(write_coin(tmp_path), tmp_path / "runs", data=str(tmp_path / "small.txt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("class Mine:\n    def __init__(self, x):\n        pass\n", "Mine cannot be made without arguments.*'x'"),
+        ("class Mine:\n    pass\n", "--arm mine: Mine has no build, which all other arms have"),
+        ("raise SystemExit(3)\n", "could not be imported: SystemExit"),
+    ],
+)
+def test_a_users_arm_that_cannot_be_used_is_refused_in_one_line(tmp_path, text, message):
+    (tmp_path / "mine_arm.py").write_text(text)
+    with pytest.raises(UserError, match=message):
+        run_study(Options("rope", scale="smoke", out=tmp_path, arms={"mine": f"{tmp_path / 'mine_arm.py'}:Mine"}))
+
+
+@pytest.mark.parametrize("name", ["queue", "torch"])
+def test_a_file_named_like_a_module_neither_runs_nor_stands_in_for_it(tmp_path, name, monkeypatch):
+    file = write_coin(tmp_path)
+    file.rename(tmp_path / f"{name}.py")
+    with pytest.raises(UserError, match="rename the file"):
+        run(tmp_path / f"{name}.py", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    assert not run(write_coin(tmp_path / "elsewhere"), tmp_path / "runs").failures
+
+
+def test_an_output_folder_that_cannot_be_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot"):
+        run(write_coin(tmp_path), tmp_path / "file")
 
 
 def test_a_users_arm_runs_beside_the_others(tmp_path):
@@ -380,6 +495,14 @@ def small(m):
     "Weights stay below 100."
     return m.exact("weight", 100)
 """
+
+
+def test_waiting_for_an_artifact_is_not_hanging(tmp_path):
+    file = tmp_path / "bases_study.py"
+    text = ARTIFACTS.replace("MADE", repr(str(tmp_path / "made"))).replace("SHARED", "True, patience=4.0")
+    slow = "for _ in range(16):\n        run.log(step=_)\n        time.sleep(0.5)"
+    file.write_text(text.replace("time.sleep(0.3)", slow))
+    assert not run(file, tmp_path / "runs", seeds=1).failures
 
 
 @pytest.mark.parametrize(("shared", "made"), [(False, ["0", "1", "2"]), (True, ["0"])])

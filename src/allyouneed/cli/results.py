@@ -89,13 +89,22 @@ def latest_run(name: str, out: Path, scale: str | None) -> Path:
         match = re.fullmatch(rf"(.+)-({scales})-[0-9a-f]{{8}}", file.parent.name)
         if match:
             found.setdefault(match[1], []).append(file)
-    slug = name if name in found else papers.find(name).slug
+    slug = name if name in found else _slug(name, out, found)
     if slug not in found:
         at = f" at {scale} scale" if scale else ""
         raise UserError(
             f"no finished run of {slug}{at} in {out}: allyouneed run {slug}{f' --scale {scale}' if scale else ''}"
         )
     return max(found[slug], key=lambda file: file.stat().st_mtime).parent
+
+
+def _slug(name: str, out: Path, found: dict[str, list[Path]]) -> str:
+    """The paper's slug, or a word on what there is: the name may be that of a study of the user's."""
+    try:
+        return papers.find(name).slug
+    except UserError:
+        runs = ", ".join(sorted(found)) or "none"
+        raise UserError(f"no finished run of {name!r} in {out}; finished there: {runs}") from None
 
 
 def _check(recorded: list[records.Record]) -> None:

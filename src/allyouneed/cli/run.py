@@ -94,8 +94,8 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
     from allyouneed.lab.reports import report, summary, terminal
 
     people = console(to_stderr=as_json)
-    page = report.write(outcome, summary.command(outcome, options.arms))
-    recorded = _record(outcome, options.reference) if record else None
+    page = report.write(outcome, summary.command(outcome, options.arms, options.grid, retune=options.retune))
+    recorded = _record(outcome, options.reference) if record and not outcome.failures else None
     if as_json:
         print_json(_as_json(outcome, page, recorded))
     else:
@@ -103,6 +103,8 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
     if recorded is not None:
         people.print(f"recorded in {recorded}", markup=False, soft_wrap=True)
     if outcome.failures:
+        if record:
+            print("allyouneed: nothing was recorded, because trials failed", file=sys.stderr)
         raise typer.Exit(1)
 
 

@@ -16,6 +16,8 @@ _MENDABLE = {
     errno.EACCES: "writing there is not permitted",
     errno.EPERM: "writing there is not permitted",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a file is in the way of the folder",
+    errno.ENOENT: "there can be no folder",
 }
 
 

@@ -37,7 +37,7 @@ class Report:
 
     @property
     def figure(self) -> "Figure | None":
-        """The study's first figure, drawn anew; None if it has none."""
+        """The study's first figure, drawn anew; None if it has none, or its first trial was not run."""
         study = self.outcome.study
         m = self.outcome.measurements.get(next(iter(study.trials)))
         draw = next(iter(study.figures.values()), None)
@@ -52,12 +52,15 @@ class Report:
         return f'<iframe srcdoc="{page}" style="width:100%;height:48rem;border:0"></iframe>'
 
 
-def run(reference: str, *, quiet: bool = False, out: str | Path = "runs", **options: Any) -> Report:
+def run(reference: str | Path, *, quiet: bool = False, out: str | Path = "runs", **options: Any) -> Report:
     """Run a paper's study (or a file's), judge its claims and write its report.
 
     The options are the fields of `lab.engine.Options`, those of `allyouneed run`: scale, seeds, claims,
     data, device, jobs, ... With `quiet` nothing is shown meanwhile.
     Raises UserError for options that fit nothing, and TypeError for one that does not exist.
     """
-    outcome = run_study(Options(reference, out=Path(out), **options), None if quiet else make_display(Console()))
+    if isinstance(options.get("claims"), str):
+        options["claims"] = (options["claims"],)
+    display = None if quiet else make_display(Console())
+    outcome = run_study(Options(str(reference), out=Path(out), **options), display)
     return Report(outcome, report.write(outcome))

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import os
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from allyouneed.lab.outcome import Failure, Outcome, Tuned
 from allyouneed.lab.reports import records
 from allyouneed.lab.study import Claim, Study, Trial, seeds_of
 from allyouneed.lab.trials.executor import Display, Executor
-from allyouneed.lab.trials.jobs import Job, Setting, open_study
+from allyouneed.lab.trials.jobs import Job, Setting, open_study, scale_values
 from allyouneed.lab.trials.machine import machine
 from allyouneed.lab.trials.plan import Plan, claim_digest, device_type, trial_digest
 from allyouneed.lab.trials.result import TrialResult
@@ -26,6 +26,7 @@ from allyouneed.lab.trials.store import TrialStore
 from allyouneed.lab.trials.tuning import choose, widen
 from allyouneed.lab.trials.worker import open_data
 
+LEAST_TEXT = 512  # bytes in a split
 TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
 
 
@@ -79,7 +80,9 @@ class Engine:
         self.seeds = list(range(_n_seeds(options, self.scale)))
         self.data_name = options.data or self.study.data
         self.data = open_data(self.data_name)
+        _check_size(self.data)
         self.device = device_type(options.device)
+        _check_grid(self.study, options.grid)
         setting = Setting(
             options.reference,
             options.scale,
@@ -90,14 +93,17 @@ class Engine:
             str(options.out.resolve()),
         )
         self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
-        n_workers = options.jobs or (1 if self.device == "cuda" else os.cpu_count() or 1)
-        self.executor = Executor(self.plan, TrialStore(options.out / "trials"), n_workers, display)
+        n_workers = options.jobs or (1 if self.device == "cuda" else machine()["cores"])
+        store = TrialStore(make_folder(options.out / "trials"))
+        self.executor = Executor(self.plan, store, n_workers, display)
         self.tuned: list[Tuned] = []
         self.start = time.monotonic()
 
     def run(self) -> Outcome:
         """All of it."""
         trials = [t for t in self.study.trials.values() if any(t.name in claim.trials for claim in self.claims)]
+        if not trials:
+            self.executor.display.say("no claim here reads a trial: there is nothing to run")
         plain = [trial for trial in trials if not trial.exclusive]
         tuned = self._tune([trial for trial in plain if trial.tune])
         jobs = [
@@ -122,7 +128,7 @@ class Engine:
             for arm in trial.arms:
                 if self.options.scale == "smoke":
                     self.tuned.append(Tuned(trial.name, arm, trial.tune.middle(), "the middle of the grid"))
-                elif arm in recorded.get(trial.name, {}):
+                elif recorded.get(trial.name, {}).get(arm, {}).keys() == trial.tune.values.keys():
                     self.tuned.append(Tuned(trial.name, arm, recorded[trial.name][arm], "recorded"))
                 else:
                     searches.append((trial, arm))
@@ -166,30 +172,29 @@ class Engine:
             trial.name: Measurements(results, trial=trial.name, data=self.data, scale=self.scale, arms=list(trial.arms))
             for trial in trials
         }
-        ran = {result.trial for result in results}
-        gates: dict[str, GateResult] = {
-            gate.name: gate.function(m[gate.trial]) for gate in self.study.gates if gate.trial in ran
-        }
+        gates, broken = self._gates(m, {result.trial for result in results})
         digest = {trial.name: trial_digest(trial) for trial in trials}
         folder = self._folder({name: d.sha256 for name, d in digest.items()})
-        extended_from = _extended_from(folder, len(self.seeds))
+        shown = FirstShown(self.options.out, self.plan, {name: d.sha256 for name, d in digest.items()})
+        extended = {claim.id: shown.extended_from(claim, len(self.seeds)) for claim in self.claims}
         judgements = [
             claims.judge(
-                claim,
+                dataclasses.replace(claim, not_run=broken[claim.id]) if claim.id in broken else claim,
                 m[claim.trials[0]] if claim.trials else None,
                 [(g, gates[g.name]) for g in self.study.gates if g.name in gates and g.trial in claim.trials],
                 self.executor.failures,
-                extended_from=extended_from,
+                extended_from=extended[claim.id],
             )
             for claim in self.claims
         ]
+        shown.note([j.id for j in judgements if j.evidence], len(self.seeds))
         return Outcome(
             study=self.study,
             scale_name=self.options.scale,
             scale=self.scale,
             overrides=self.options.overrides,
             seeds=self.seeds,
-            extended_from=extended_from,
+            extended_from=min((n for n in extended.values() if n is not None), default=None),
             data=(self.data_name, self.data.version) if self.data_name and self.data else None,
             device=self.device,
             judgements=judgements,
@@ -203,7 +208,7 @@ class Engine:
             packages={name: version for d in digest.values() for name, version in d.packages.items()},
             machine=machine(),
             ran=self.executor.ran,
-            reused=len(self.executor.used) - self.executor.ran,
+            reused=self.executor.reused,
             minutes=(time.monotonic() - self.start) / 60,
             core_minutes=sum(result.seconds for result in self.executor.used.values()) / 60,
             folder=folder,
@@ -214,13 +219,75 @@ class Engine:
             ],
         )
 
+    def _gates(self, m: dict[str, Measurements], ran: set[str]) -> tuple[dict[str, GateResult], dict[str, str]]:
+        """What the gates say; and for claims behind a gate that could not be asked, why."""
+        gates: dict[str, GateResult] = {}
+        broken: dict[str, str] = {}
+        for gate in self.study.gates:
+            if gate.trial not in ran:
+                continue
+            try:
+                gates[gate.name] = gate.function(m[gate.trial])
+            except Exception as error:  # A study's own code: the other claims must not be lost with it.
+                reason = f"the gate {gate.name!r} failed: {type(error).__name__}: {error}"
+                broken |= {claim.id: reason for claim in self.claims if gate.trial in claim.trials}
+        return gates, broken
+
     def _folder(self, digest: dict[str, str]) -> Path:
-        what = [self.plan.setting.scale, dataclasses.asdict(self.scale), self.plan.data_version, self.device]
-        text = json.dumps(
-            [what, digest, self.options.arms, sorted(self.options.overrides)], sort_keys=True, default=str
-        )
+        what = [self.options.scale, scale_values(self.scale), self.plan.data_version, self.device]
+        text = json.dumps([what, digest, self.options.arms], sort_keys=True, default=str)
         name = f"{self.study.paper}-{self.options.scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         return make_folder(self.options.out / name)
+
+
+class FirstShown:
+    """With how many seeds each claim's verdict was first shown in an output folder.
+
+    A claim is the same while its wording, its predicate, its trials, the scale and the data are; neither the
+    number of seeds nor what else was judged beside it makes it another.
+    """
+
+    def __init__(self, out: Path, plan: Plan, digests: dict[str, str]) -> None:
+        self.file = out / "first_shown.json"
+        try:
+            self.counts: dict[str, int] = json.loads(self.file.read_text())
+        except (OSError, ValueError):  # None yet, or damaged: nothing is known to have been shown.
+            self.counts = {}
+        self.plan = plan
+        self.digests = digests
+
+    def extended_from(self, claim: Claim, n_seeds: int) -> int | None:
+        """The number it was first shown with, if that were fewer."""
+        first = self.counts.get(self._key(claim))
+        return first if first is not None and first < n_seeds else None
+
+    def note(self, ids: list[str], n_seeds: int) -> None:
+        """These claims have a verdict now."""
+        new = {self._key(self.plan.study.claims[id]): n_seeds for id in ids}
+        atomic_write(self.file, json.dumps(new | self.counts, indent=1).encode())
+
+    def _key(self, claim: Claim) -> str:
+        study, plan = self.plan.study, self.plan
+        trials = [self.digests[name] for name in claim.trials if name in self.digests]
+        what = [study.paper, claim.id, claim_digest(study, claim), scale_values(plan.scale), plan.data_version, trials]
+        return hashlib.sha256(json.dumps([what, plan.setting.device], default=str).encode()).hexdigest()
+
+
+def _check_size(data: Any) -> None:
+    """Refuse a text before anything is trained on it that no window would fit into."""
+    for split in ("train", "tune", "test") if data else ():
+        size = len(getattr(data, split))
+        if size < LEAST_TEXT:
+            raise UserError(f"{data.name} is too small: its {split} split has {size} bytes, {LEAST_TEXT} are needed")
+
+
+def _check_grid(study: Study, grid: dict[str, str]) -> None:
+    tuned = {name for trial in study.trials.values() if trial.tune for name in trial.tune.values}
+    for name in grid:
+        if name not in tuned:
+            raise UserError(
+                f"--grid {name}: not tuned by {study.paper}; tuned are {', '.join(sorted(tuned)) or 'none'}"
+            )
 
 
 def _chosen_claims(study: Study, ids: Iterable[str]) -> list[Claim]:
@@ -238,23 +305,13 @@ def _n_seeds(options: Options, scale: Any) -> int:
     return n
 
 
-def _extended_from(folder: Path, n_seeds: int) -> int | None:
-    """How many seeds the verdict was first shown with, if that were fewer than now; notes a first showing."""
-    file = folder / "first_shown.json"
-    if file.exists():
-        first = json.loads(file.read_text())["seeds"]
-        return first if first < n_seeds else None
-    atomic_write(file, json.dumps({"seeds": n_seeds}).encode())
-    return None
-
-
 def _sample(trials: list[Trial], results: list[TrialResult]) -> tuple[str, str] | None:
     """What the trial with the least tuning measurement chose to show."""
     for trial in trials:
         showing = [r for r in results if r.trial == trial.name and r.shown]
         if showing:
             on = trial.tune.on if trial.tune else None
-            best = min(showing, key=lambda r: r.measurements[on]) if on else showing[0]
+            best = min(showing, key=lambda r: r.measurements.get(on, math.inf)) if on else showing[0]
             label, text = next(iter(best.shown.items()))
             return f"{label} ({best.arm}, seed {best.seed})", text
     return None

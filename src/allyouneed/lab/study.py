@@ -6,6 +6,7 @@ A study file makes one `Study`, hangs functions on it by decorators, and nothing
 
 import copy
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -126,6 +127,8 @@ class Study:
     """
 
     def __init__(self, paper: str, scales: Mapping[str, Any], data: str | None = None) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", paper):
+            raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.', got {paper!r}")
         self.paper = paper
         self.scales = dict(scales)
         self.data = data
@@ -305,13 +308,13 @@ def _with(trial: Trial, name: str, value: Any) -> dict[str, Arm] | None:
     if trial.grid is not None:
         for factor, options in trial.grid.factors.items():
             if _takes_objects(options):
-                _refuse_taken(name, options)
+                _refuse_unfit(name, value, options)
                 return _arms(Grid(trial.grid.factors | {factor: options | {name: value}}))
         return None
     options = {arm.name: arm.value for arm in trial.arms.values()}
     if not _takes_objects(options):
         return None
-    _refuse_taken(name, options)
+    _refuse_unfit(name, value, options)
     return trial.arms | {name: Arm(name, value)}
 
 
@@ -319,9 +322,19 @@ def _takes_objects(options: Mapping[str, Any]) -> bool:
     return any(not isinstance(value, str | int | float | bool | None) for value in options.values())
 
 
-def _refuse_taken(name: str, options: Mapping[str, Any]) -> None:
+def _refuse_unfit(name: str, value: Any, options: Mapping[str, Any]) -> None:
+    """Refuse a name that is taken, and a value without the methods that all other arms have."""
     if name in options:
         raise UserError(f"there is an arm {name!r} already; the arms are {', '.join(options)}")
+    methods = set.intersection(*(_methods(option) for option in options.values()))
+    missing = sorted(methods - _methods(value))
+    if missing:
+        kind = type(value).__name__
+        raise UserError(f"--arm {name}: {kind} has no {', '.join(missing)}, which all other arms have")
+
+
+def _methods(value: Any) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_") and callable(getattr(value, name))}
 
 
 def _tune(tune: Mapping[str, Any]) -> Tune:

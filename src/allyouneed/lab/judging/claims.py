@@ -76,6 +76,8 @@ def judge(
         evidence = claim.function(m.judged(level, failures))
     except ClaimError as error:
         return replace(judgement, reason=str(error))
+    except Exception as error:  # A study's own code: the other claims must not be lost with it.
+        return replace(judgement, reason=f"its function failed: {type(error).__name__}: {error}")
     if not isinstance(evidence, Evidence):
         return replace(judgement, reason=f"its function gave {evidence!r:.60}, not evidence such as m.less(...) gives")
     if extended_from is not None:

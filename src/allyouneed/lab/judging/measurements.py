@@ -146,7 +146,8 @@ class Measurements(Comparisons):
                 rows.append(self._numbers(f, unit, seed, reads))
                 seeds.append(seed)
             except Absent as absent:
-                notes.append(f"seed {seed} left out: {absent} was not run with it")
+                if seed in self.seeds:
+                    notes.append(f"seed {seed} left out: {absent} was not run with it")
         for (arm, seed), failure in self._failed.items():
             if arm in reads.arms:
                 raise TrialFailed(f"{arm}, seed {seed} failed: {failure.reason}")

@@ -35,7 +35,7 @@ class LineDisplay(Display):
         self.seconds = []
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, markup=False)
 
     def started(self, job: Job) -> None:
         self.begun[job.key] = time.monotonic()

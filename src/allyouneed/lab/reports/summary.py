@@ -94,8 +94,13 @@ def reference(study: Study) -> str:
     return f"./{file.relative_to(Path.cwd())}" if file.is_relative_to(Path.cwd()) else str(file)
 
 
-def command(outcome: Outcome, arms: Mapping[str, str] | None = None) -> str:
-    """The command that runs this again; `arms` are the user's own, as given to --arm."""
+def command(
+    outcome: Outcome,
+    arms: Mapping[str, str] | None = None,
+    grid: Mapping[str, str] | None = None,
+    retune: bool = False,
+) -> str:
+    """The command that runs this again; `arms`, `grid` and `retune` as given to --arm, --grid and --retune."""
     parts = ["allyouneed", "run", reference(outcome.study), "--scale", outcome.scale_name]
     if len(outcome.seeds) != seeds_of(outcome.scale_name, outcome.scale):
         parts += ["--seeds", str(len(outcome.seeds))]
@@ -104,9 +109,11 @@ def command(outcome: Outcome, arms: Mapping[str, str] | None = None) -> str:
     if outcome.data is not None and outcome.data[0] != outcome.study.data:
         parts += ["--data", outcome.data[0]]
     parts += ["--device", outcome.device]
-    for option, pairs in (("--set", outcome.overrides), ("--arm", arms or {})):
+    for option, pairs in (("--set", outcome.overrides), ("--arm", arms or {}), ("--grid", grid or {})):
         for name, value in pairs.items():
             parts += [option, f"{name}={value}"]
+    if retune:
+        parts.append("--retune")
     return shlex.join(parts)
 
 

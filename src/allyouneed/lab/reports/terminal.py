@@ -86,9 +86,14 @@ def sample_panel(label: str, text: str) -> Panel:
 
 
 def verdict_text(judgement: Judgement) -> Text:
-    """The word in its colour, with its reason."""
+    """The word in its colour, with its reason, and with how many seeds it was first shown if they were fewer."""
     text = Text(judgement.word, style=f"bold {summary.COLOURS[judgement.word]}")
-    return text.append(f": {judgement.reason}", style="not bold") if judgement.reason else text
+    if judgement.reason:
+        text.append(f": {judgement.reason}", style="not bold")
+    for note in judgement.evidence.notes if judgement.evidence else ():
+        if note.startswith("extended from"):
+            text.append(f", {note}", style="not bold")
+    return text
 
 
 def _table(title: Text | None = None, *, leading: int = 0, expand: bool = False) -> Table:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from allyouneed.data.cache import atomic_write, make_folder
 from allyouneed.errors import UserError
+from allyouneed.lab.trials.locks import held
 from allyouneed.lab.trials.source import Digest, trial_digest, value_digest
 
 Recipe = Callable[..., None]
@@ -26,13 +25,15 @@ def artifact(
     *,
     args: Mapping[str, Any],
     given: Mapping[str, str | int | None],
+    while_waiting: Callable[[], None] = lambda: None,
 ) -> Path:
     """The folder that `recipe(run, **args)` filled, made by the first who asks for it.
 
     `make_run(folder)` gives the recipe its `run`, whose `dir` is that folder; `given` says what of the run
     the artifact depends on (its seed, device and data). It is found again while the sources that the recipe
     reaches, the versions of the packages these import, what is given and the arguments (see
-    `source.value_digest`) stay the same. Whoever asks while it is being made waits. A recipe that fails or
+    `source.value_digest`) stay the same. Whoever asks while it is being made waits, and calls
+    `while_waiting` every second. A recipe that fails or
     is killed leaves no folder, and the next to ask starts it afresh.
 
     Raises UserError for arguments without a digest or a folder that cannot be written, and whatever the
@@ -43,7 +44,7 @@ def artifact(
     folder = root / name
     if folder.is_dir():
         return folder
-    with FileLock(make_folder(root / ".locks") / f"{name}.lock"):
+    with held(root / ".locks" / f"{name}.lock", while_waiting):
         if not folder.is_dir():
             _make(folder, root / ".making" / name, recipe, make_run, args, made_from)
     return folder

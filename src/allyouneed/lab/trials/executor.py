@@ -1,6 +1,7 @@
 """Running what is missing: jobs whose results the store has are taken from it, the others go to workers."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from allyouneed.lab.outcome import Failure
@@ -36,10 +37,11 @@ class Executor:
         self.used: dict[str, TrialResult] = {}
         self.failures: list[Failure] = []
         self.ran = 0
+        self.reused = 0
 
     def run(self, jobs: list[Job], what: str) -> list[TrialResult]:
         """Run the jobs whose results are not stored; return all results there are."""
-        missing = [job for job in jobs if not self._found(job)]
+        missing = self._missing(jobs)
         if jobs:
             self._announce_damage()
             self.display.say(f"{len(jobs)} {what}: {len(jobs) - len(missing)} reused, {len(missing)} to run")
@@ -53,14 +55,14 @@ class Executor:
         """The exclusive measurements of one trial: seconds by turns in one process, memory in fresh ones."""
         together = self.plan.exclusive(trial)
         per_arm = {arm: self.plan.share(together, arm) for arm in trial.arms}
-        missing = [job for job in per_arm.values() if not self._found(job)]
+        missing = self._missing(per_arm.values())
         if missing:
             self.display.say(f"timing {trial.name}: {', '.join(trial.arms)} by turns, nothing beside them")
             self._plan([together], 1)
             reasons = run_jobs([together], 1, _Counter(self), "time", threads=True)
             self._note_failures(missing, {job.key: reasons.get(together.key, "left no result") for job in missing})
         memory = {arm: self.plan.memory(trial, arm) if trial.memory else [] for arm in trial.arms}
-        unread = [job for jobs in memory.values() for job in jobs if not self._found(job)]
+        unread = self._missing(job for jobs in memory.values() for job in jobs)
         if unread:
             self._plan(unread, 1)
         for job in unread:
@@ -83,6 +85,13 @@ class Executor:
                 reason = reasons.get(job.key, "left no result")
                 self.failures.append(Failure(job.trial, job.arm, job.seed, reason))
 
+    def _missing(self, jobs: Iterable[Job]) -> list[Job]:
+        """The jobs whose results are not stored; counts the others as reused."""
+        jobs = list(jobs)
+        missing = [job for job in jobs if not self._found(job)]
+        self.reused += len(jobs) - len(missing)
+        return missing
+
     def _found(self, job: Job) -> bool:
         result = self.store.load(job.key)
         if result is not None:
@@ -91,7 +100,7 @@ class Executor:
 
     def _announce_damage(self) -> None:
         for message in self.store.damaged:
-            self.display.say(f"[yellow]{message}[/]")
+            self.display.say(message)
         self.store.damaged.clear()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from allyouneed.errors import UserError
 from allyouneed.lab.loading import load_object, load_study
 from allyouneed.lab.study import NOT_IN_TRIALS, Arm, Study
 
@@ -55,9 +56,18 @@ def open_study(reference: str, arms: Mapping[str, str]) -> Study:
     """The study with the user's own arms (name -> file.py:Class, made without arguments) in it."""
     study = load_study(reference)
     for name, spec in arms.items():
-        made = load_object(spec)
-        study = study.with_arm(name, made() if isinstance(made, type) else made)
+        study = study.with_arm(name, _made(name, load_object(spec)))
     return study
+
+
+def _made(name: str, found: Any) -> Any:
+    """What a user's name stands for: a class is made without arguments, anything else is the arm itself."""
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise UserError(f"--arm {name}: {found.__name__} cannot be made without arguments: {error}") from error
 
 
 def scale_values(scale: Any) -> dict[str, Any]:

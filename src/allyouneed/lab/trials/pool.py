@@ -46,7 +46,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | ({} if threads else ONE_THREAD),
+            # A file of the current folder named like a module must not stand in for it.
+            env=os.environ | {"PYTHONSAFEPATH": "1"} | ({} if threads else ONE_THREAD),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops the workers.
         )
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()

@@ -52,6 +52,10 @@ class Run:
             file.write(json.dumps(row) + "\n")
         self._listener(row)
 
+    def heartbeat(self) -> None:
+        """Say that the trial is alive though it logs nothing."""
+        self._listener({})
+
     def show(self, label: str, text: str) -> None:
         """Keep a text for the report, such as a sample of what the model writes."""
         self.shown[label] = text
@@ -74,7 +78,7 @@ class Run:
         def make_run(folder: Path) -> Run:
             return Run(folder, seed, self.device, self.data, self._artifacts, self._shared_artifacts, self._listener)
 
-        return artifact(self._artifacts, recipe, make_run, args=args, given=given)
+        return artifact(self._artifacts, recipe, make_run, args=args, given=given, while_waiting=self.heartbeat)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -24,13 +24,14 @@ def execute(job: Job, study: Study, listener: Listener) -> None:
     """Time all contenders of the job's trial round by round, and store one result for each."""
     store = TrialStore(Path(job.setting.out) / "trials")
     trial = study.trials[job.trial]
+    on_gpu = job.setting.device == "cuda"
     contenders = {arm: _build(replace(job, arm=arm), study, store, listener) for arm in trial.arms}
     seconds: dict[str, list[float]] = {arm: [] for arm in trial.arms}
     for contender in contenders.values():
-        _timed(contender)  # The first call also compiles, allocates and fills caches.
+        _timed(contender, on_gpu)  # The first call also compiles, allocates and fills caches.
     for number in range(trial.rounds):
         for arm, contender in contenders.items():
-            seconds[arm].append(_timed(contender))
+            seconds[arm].append(_timed(contender, on_gpu))
         listener({"step": number + 1, **{arm: values[-1] for arm, values in seconds.items()}})
     for arm, values in seconds.items():
         _store(job, arm, {"seconds": values}, store)
@@ -39,9 +40,10 @@ def execute(job: Job, study: Study, listener: Listener) -> None:
 def execute_memory(job: Job, study: Study, listener: Listener) -> None:
     """Build and call the job's contender in this fresh process, and store what that took."""
     store = TrialStore(Path(job.setting.out) / "trials")
-    before = _forget_peak()
-    _timed(_build(job, study, store, listener))
-    _store(job, job.arm, {"peak_bytes": float(_peak_bytes() - before)}, store)
+    on_gpu = job.setting.device == "cuda"
+    before = _forget_peak(on_gpu)
+    _timed(_build(job, study, store, listener), on_gpu)
+    _store(job, job.arm, {"peak_bytes": float(_peak_bytes(on_gpu) - before)}, store)
 
 
 def key_of(job: Job, arm: str) -> str:
@@ -56,31 +58,31 @@ def _build(job: Job, study: Study, store: TrialStore, listener: Listener) -> Any
     return trial.function(arm=trial.arms[job.arm].value, scale=scale, run=make_run(job, study, store, listener))
 
 
-def _timed(contender: Any) -> float:
+def _timed(contender: Any, on_gpu: bool) -> float:
     gc.collect()
-    _wait_for_gpu()
+    _wait(on_gpu)
     start = time.perf_counter()
     contender()
-    _wait_for_gpu()
+    _wait(on_gpu)
     return time.perf_counter() - start
 
 
-def _wait_for_gpu() -> None:
-    if _on_gpu():
+def _wait(on_gpu: bool) -> None:
+    if on_gpu:
         sys.modules["torch"].cuda.synchronize()
 
 
-def _forget_peak() -> int:
+def _forget_peak(on_gpu: bool) -> int:
     """Start a new measurement of the peak; returns the bytes in use now."""
-    if _on_gpu():
+    if on_gpu:
         sys.modules["torch"].cuda.reset_peak_memory_stats()
     elif PROC.exists():
         (PROC / "clear_refs").write_text("5")
-    return _peak_bytes()
+    return _peak_bytes(on_gpu)
 
 
-def _peak_bytes() -> int:
-    if _on_gpu():
+def _peak_bytes(on_gpu: bool) -> int:
+    if on_gpu:
         return sys.modules["torch"].cuda.max_memory_allocated()
     if PROC.exists():
         # Not getrusage: its peak goes back to before this process was even exec'ed, to its parent's size.
@@ -89,10 +91,6 @@ def _peak_bytes() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _on_gpu() -> bool:
-    return "torch" in sys.modules and sys.modules["torch"].cuda.is_available()
 
 
 def _store(job: Job, arm: str, measurements: dict[str, Any], store: TrialStore) -> None:

@@ -13,13 +13,13 @@ from allyouneed.lab.trials.result import TrialResult
 def widen(tune: Tune | None, grid: dict[str, str]) -> Tune:
     """The grid with what the user gave by `--grid name=a,b,c` in place of the study's own values.
 
-    Raises UserError for a name that is not tuned, or values that are not of its type.
+    Raises UserError for values that are not of its type. Names that this trial does not tune are another's.
     """
     assert tune is not None
     values = dict(tune.values)
     for name, text in grid.items():
         if name not in values:
-            raise UserError(f"--grid {name}: not tuned here; tuned are {', '.join(values)}")
+            continue
         kind = type(values[name][0])
         try:
             values[name] = [kind(part) for part in text.split(",")]
@@ -35,8 +35,9 @@ def choose(tune: Tune, trial: str, arm: str, measured: list[tuple[dict[str, Any]
     """
     tried = []
     for values, results in measured:
-        losses = [float(r.measurements[tune.on]) for r in results]  # type: ignore[arg-type]
-        mean = sum(losses) / len(losses) if losses else math.inf
+        losses = [_loss(result, tune.on) for result in results]
+        # A seed that failed counts as the worst there is: what diverges now and then is no good choice.
+        mean = sum(losses) / len(losses) if len(losses) == tune.seeds else math.inf
         tried.append((values, mean if math.isfinite(mean) else math.inf))
     best, loss = min(tried, key=lambda pair: pair[1])
     if math.isinf(loss):
@@ -53,6 +54,13 @@ def choose(tune: Tune, trial: str, arm: str, measured: list[tuple[dict[str, Any]
 def _on_edge(value: Any, options: list[Any]) -> bool:
     numbers = [option for option in options if isinstance(option, int | float)]
     return len(numbers) == len(options) and value in (min(numbers), max(numbers))
+
+
+def _loss(result: TrialResult, on: str) -> float:
+    if on not in result.measurements:
+        measured = ", ".join(result.measurements)
+        raise UserError(f"{result.trial} is tuned on {on!r}, which it does not measure; it measures {measured}")
+    return float(result.measurements[on])  # type: ignore[arg-type]
 
 
 def _words(values: dict[str, Any]) -> str:

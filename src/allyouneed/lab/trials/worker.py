@@ -22,6 +22,7 @@ from typing import Any
 from allyouneed.errors import UserError
 from allyouneed.lab.study import Study
 from allyouneed.lab.trials.jobs import Job, open_study
+from allyouneed.lab.trials.locks import held
 from allyouneed.lab.trials.result import TrialResult
 from allyouneed.lab.trials.run import Run
 from allyouneed.lab.trials.store import TrialStore
@@ -31,8 +32,14 @@ LOG_SECONDS = 0.2  # A fast trial would otherwise drown the parent in lines.
 
 
 def execute(job: Job, study: Study, listener: Listener) -> None:
-    """Run one job and store its measurements."""
+    """Run one job and store its measurements, unless another process that runs it now is first."""
     store = TrialStore(Path(job.setting.out) / "trials")
+    with held(store.root / ".locks" / f"{job.key}.lock", while_waiting=lambda: listener({})):
+        if store.load(job.key) is None:
+            _run_trial(job, study, store, listener)
+
+
+def _run_trial(job: Job, study: Study, store: TrialStore, listener: Listener) -> None:
     run = make_run(job, study, store, listener)
     scale = study.scale(job.setting.scale, job.setting.overrides)
     trial = study.trials[job.trial]
