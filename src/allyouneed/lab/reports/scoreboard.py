@@ -92,9 +92,9 @@ def problems(files: Iterable[Path], records: Iterable[Record]) -> list[str]:
     for record in records:
         said = status(record)
         if said.startswith(_FAILING):
-            found.append(
-                f"{record.paper} {record.where}: {said}: allyouneed run {record.paper} --scale {record.scale} --record"
-            )
+            data = "" if record.on_default_data else f" --data {record.data}"
+            command = f"allyouneed run {record.paper} --scale {record.scale}{data} --record"
+            found.append(f"{record.paper} {record.where}: {said}: {command}")
     return found
 
 
