@@ -153,3 +153,8 @@ def test_the_real_captions_come_in_pairs(given):
 @pytest.mark.filterwarnings("ignore:wikitext-2 without")
 def test_the_real_wikitext_opens(given):
     assert len(open_data("wikitext-2").test) == 1_256_449
+
+
+def test_sentence_pairs_are_not_a_corpus_and_say_what_opens_them():
+    with pytest.raises(UserError, match=r"sentence pairs.*data\.pairs"):
+        open_data("multi30k")

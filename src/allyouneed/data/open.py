@@ -36,6 +36,8 @@ def open_data(name: str) -> Corpus:
         return _open_folder(path)
     if path.exists():
         return _by_position(path.name, _map_text(path))
+    if name == "multi30k":
+        raise UserError("multi30k holds sentence pairs, not a running text: allyouneed.data.pairs opens it")
     near = get_close_matches(name, _NAMED, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known names: {', '.join(_NAMED)}"
     raise UserError(f"there is no corpus and no file {name!r}; {hint}")

@@ -104,6 +104,11 @@ class Engine:
         trials = [t for t in self.study.trials.values() if any(t.name in claim.trials for claim in self.claims)]
         if not trials:
             self.executor.display.say("no claim here reads a trial: there is nothing to run")
+        for name in self.options.arms:
+            if not any(arm == name or name in a.factors.values() for t in trials for arm, a in t.arms.items()):
+                self.executor.display.say(f"--arm {name}: no claim that was asked for reads a trial with such arms")
+        if self.options.grid and self.options.scale == "smoke":
+            self.executor.display.say("--grid: smoke runs do not search, they take the middle of the study's grid")
         plain = [trial for trial in trials if not trial.exclusive]
         tuned = self._tune([trial for trial in plain if trial.tune])
         jobs = [
