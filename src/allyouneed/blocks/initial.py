@@ -2,7 +2,7 @@
 
 A matrix is drawn from N(0, 1/width), the width being that of the vectors it reads; an embedding's is that of
 its vectors. So a model of any size starts on one scale, which a fixed deviation does not give: GPT-2's 0.02
-suits d_model 768, and at 64 it leaves sinusoidal positions eight times as loud as the tokens they are added to.
+suits d_model 768, and at 64 it leaves sinusoidal positions four times as loud as the tokens they are added to.
 
 Every value follows from a seed and the parameter's full name, so that models which share a name share
 its start, whatever else they are made of and however they are spread over machines.
