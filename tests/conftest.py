@@ -6,6 +6,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Corpora and downloads of the tests stay out of the user's own cache; built once for all of them.
 os.environ["ALLYOUNEED_CACHE"] = str(Path(__file__).parents[1] / "build" / "test-cache")
+# So do marks and notes on the reading list.
+os.environ["ALLYOUNEED_HOME"] = str(Path(__file__).parents[1] / "build" / "test-home")
 
 import sys
 from types import ModuleType

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allyouneed.blocks import Context
-from allyouneed.blocks.context import Past
+from allyouneed.blocks.context import Memory, Past
 
 
 def tokens(batch, seq):
@@ -126,3 +126,36 @@ def test_a_mask_of_integers_is_an_error():
 def test_no_tokens_are_an_error():
     with pytest.raises(ValueError, match="at least one token"):
         Context.of(tokens(2, 0), causal=True)
+
+
+def test_selecting_rows_of_a_memory():
+    vectors, valid = torch.randn(2, 3, 4), torch.tensor([[True] * 3, [False, True, True]])
+    rows = torch.tensor([1, 1, 0])
+    chosen = Memory(vectors, valid).select(rows)
+    assert torch.equal(chosen.vectors, vectors[rows])
+    assert torch.equal(chosen.valid, valid[rows])
+    assert Memory(vectors, valid).select(torch.tensor([0, 0])).valid is None
+    assert Memory(vectors).select(rows).valid is None
+
+
+def test_a_memory_forgets_a_mask_that_hides_nothing():
+    assert Memory(torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)).valid is None
+
+
+@pytest.mark.parametrize(
+    ("valid", "message"),
+    [
+        (torch.ones(2, 4, dtype=torch.bool), r"valid must have the vectors' shape \(2, 3\), got \(2, 4\)"),
+        (torch.ones(2, 3, dtype=torch.long), "valid must be boolean, True at real vectors; got torch.int64"),
+    ],
+)
+def test_a_mask_that_does_not_fit_the_memory_is_an_error(valid, message):
+    memory = object.__new__(Memory)  # past the run-time check of shapes, as users make it
+    vars(memory).update(vectors=torch.randn(2, 3, 4), valid=valid)
+    with pytest.raises(ValueError, match=message):
+        memory.__post_init__()
+
+
+def test_a_memory_of_other_rows_is_an_error():
+    with pytest.raises(ValueError, match="the memory has 3 rows, the inputs have 2"):
+        Context.of(tokens(2, 3), causal=True, memory=Memory(torch.randn(3, 5, 4)))

@@ -23,6 +23,7 @@ def cli(capsys, monkeypatch, tmp_path) -> Callable[..., Answer]:
     """Call the command line in an empty folder: `cli("show", "rope")`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("ALLYOUNEED_HOME", str(tmp_path / "home of the user"))
 
     def call(*words: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["allyouneed", *words])

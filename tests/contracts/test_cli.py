@@ -45,6 +45,8 @@ LIGHT = {
     "help": "from allyouneed.cli import main; sys.argv = ['allyouneed', '--help']; main()",
     "run --help": "from allyouneed.cli import main; sys.argv = ['allyouneed', 'run', '--help']; main()",
     "list": "from allyouneed.cli import main; sys.argv = ['allyouneed', 'list']; main()",
+    "list --all": "from allyouneed.cli import main; sys.argv = ['allyouneed', 'list', '--all']; main()",
+    "reading": "from allyouneed.cli import main; sys.argv = ['allyouneed', 'reading']; main()",
     "show": "from allyouneed.cli import main; sys.argv = ['allyouneed', 'show', 'rope']; main()",
 }
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from allyouneed.lab import papers
+from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.reports import records
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,11 +46,19 @@ def test_every_command_does_what_it_says(command, folder):
     words = shlex.split(command)[1:]
     if "tinyshakespeare" in words:
         words[words.index("tinyshakespeare")] = "my_text"
-    if words[0] == "run":
+    if words[0] in ("run", "replicate"):
         words += ["--scale", "smoke"]
+    if words[0] == "replicate":
+        record_at_smoke(words[1], folder)
     if words[0] == "report" and not list(folder.glob("runs/rope-*")):
         call(["run", "rope", "--scale", "smoke", "--claims", "C1"], folder)
     call(words, folder)
+
+
+def record_at_smoke(study: str, folder: Path) -> None:
+    """A record in the user's own results/; `run --record` would write a paper's into this checkout."""
+    outcome = run_study(Options(study, scale="smoke", out=folder / "runs"))
+    records.record(outcome, None, folder / "results")
 
 
 def call(words: list[str], folder: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,21 @@ def test_front_matter_is_complete_and_its_homes_exist(slug):
         assert getattr(notes, name) not in (None, ""), name
     for home in [notes.home, *notes.also]:
         assert importlib.util.find_spec(home) is not None, home
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_complete_paper_answers_its_tagline_and_its_notes_open_with_that(slug):
+    notes = papers.find(slug)
+    if notes.status == "complete":
+        assert re.search(r"\b(is|are) all you need$", notes.tagline)
+        assert notes.answer
+        opening = rf"---\n.*?\n---\n<!-- answer:{slug}:start -->\n.*?\n<!-- answer:{slug}:end -->\n+## Idea\n"
+        assert re.match(opening, notes.file.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_paper_is_on_the_reading_list(slug):
+    assert slug in papers.all_items()
 
 
 @pytest.mark.parametrize("slug", SLUGS)

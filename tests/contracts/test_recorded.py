@@ -10,10 +10,13 @@ RECORDED = [r for r in records.read_records([records.results_root()]) if r.scale
 
 @pytest.mark.parametrize("record", RECORDED, ids=lambda record: record.paper)
 def test_the_trials_fit_the_minutes_that_the_scale_states(record):
-    core_minutes = sum(result["seconds"] for result in record.values["results"]) / 60
-    assert core_minutes <= 30
-    stated = load_study(record.paper).scales["laptop"].minutes
-    assert core_minutes / 2 <= 1.5 * stated  # on two cores, which other work may slow
+    smaller = record.values.get("smaller", {}).values()
+    results = [*record.values["results"], *(result for of_size in smaller for result in of_size)]
+    core_minutes = sum(result["seconds"] for result in results) / 60
+    study = load_study(record.paper)
+    scale = study.scale("laptop", data=record.data)
+    assert core_minutes / 2 <= 1.5 * scale.minutes  # on two cores, which other work may slow
+    assert core_minutes <= 30 or scale != study.scales["laptop"]  # data of their own scale may take longer
 
 
 @pytest.mark.parametrize("record", RECORDED, ids=lambda record: record.paper)

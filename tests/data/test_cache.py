@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from allyouneed.data.cache import atomic_file, atomic_write, cache_dir, make_folder
+from allyouneed.data.cache import atomic_file, atomic_write, cache_dir, cached_text, make_folder
 from allyouneed.errors import UserError
 
 
@@ -62,3 +62,26 @@ def test_a_file_in_the_place_of_a_folder_is_an_error_that_says_so(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match=r"taken: a file of that name is in the way"):
         make_folder(tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"kept", b"lost")),
+        lambda path: path.unlink(),
+    ],
+)
+def test_a_kept_text_is_made_once_and_again_when_it_is_damaged(tmp_path, damage):
+    path, made = tmp_path / "a" / "text", []
+
+    def make():
+        made.append(1)
+        return "ü is kept\nas it is"
+
+    assert cached_text(path, make) == cached_text(path, make) == "ü is kept\nas it is"
+    assert len(made) == 1
+    damage(path)
+    assert cached_text(path, make) == "ü is kept\nas it is"
+    assert len(made) == 2

@@ -1,4 +1,4 @@
-"""Names and paths that become corpora."""
+"""Names and paths that become corpora and pairs."""
 
 import gzip
 import hashlib
@@ -6,8 +6,7 @@ import os
 
 import pytest
 
-from allyouneed.data import open as opening
-from allyouneed.data import open_data, pairs
+from allyouneed.data import is_built_in, kind_of, open_data, registry, text_files
 from allyouneed.data.datasets import Dataset, File
 from allyouneed.errors import UserError
 
@@ -90,7 +89,7 @@ def test_a_file_that_cannot_be_used_is_an_error_that_names_it(tmp_path, content,
 
 
 def test_a_character_across_two_chunks_is_no_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "_CHUNK", 7)
+    monkeypatch.setattr(text_files, "_CHUNK", 7)
     (tmp_path / "file.txt").write_bytes("ü€😀".encode() * 50)
     assert b"".join(as_bytes(open_data(str(tmp_path / "file.txt")))).decode() == "ü€😀" * 50
 
@@ -114,7 +113,7 @@ def test_a_wikitext_without_its_train_file_uses_the_valid_one_and_says_so(tmp_pa
         File(name, "http://127.0.0.1:9/", sha256=hashlib.sha256(content).hexdigest())
         for name, content in (("train.txt", b"?"), ("valid.txt", valid), ("test.txt", test))
     )
-    monkeypatch.setattr(opening.registry, "DATASETS", (Dataset("wikitext-2", files, "", ""),))
+    monkeypatch.setattr(registry, "DATASETS", (Dataset("wikitext-2", files, "", ""),))
     monkeypatch.setenv("ALLYOUNEED_DATA", str(tmp_path))
     (tmp_path / "wikitext-2").mkdir()
     (tmp_path / "wikitext-2" / "valid.txt.gz").write_bytes(gzip.compress(valid))
@@ -128,10 +127,37 @@ def test_a_wikitext_without_its_train_file_uses_the_valid_one_and_says_so(tmp_pa
 
 
 def test_unknown_pairs_and_languages_are_named():
-    with pytest.raises(UserError, match="'wmt14'; known: multi30k"):
-        pairs("wmt14", "en", "de")
+    with pytest.raises(UserError, match=r"no set of sentence pairs and no file 'wmt14'; known names: .*multi30k"):
+        open_data("wmt14", "pairs")
+    with pytest.raises(UserError, match=r"'number_word:en-de'; did you mean number_words"):
+        open_data("number_word:en-de", "pairs")
     with pytest.raises(UserError, match="no language 'it'; it has de, en, fr"):
-        pairs("multi30k", "en", "it")
+        open_data("multi30k:en-it", "pairs")
+
+
+@pytest.mark.parametrize("name", ["multi30k:", "multi30k:de", "multi30k:-de", "multi30k:de-", "multi30k:de-en-fr"])
+def test_languages_are_two_or_none(name):
+    with pytest.raises(UserError, match=f"{name}: expected multi30k:SOURCE-TARGET, such as multi30k:de-en"):
+        open_data(name, "pairs")
+
+
+def test_data_of_the_other_kind_are_refused_with_the_choice():
+    for name in ("multi30k", "number_words:de-en", "date-words"):
+        with pytest.raises(
+            UserError, match=rf"{name} holds sentence pairs, and this needs running text: python_code, "
+        ):
+            open_data(name)
+    with pytest.raises(
+        UserError, match=r"tinyshakespeare is running text, and this needs sentence pairs: number_words, "
+    ):
+        open_data("tinyshakespeare", "pairs")
+
+
+def test_a_name_tells_its_kind_and_whether_it_is_built_in():
+    assert {kind_of(name) for name in ("number-words", "multi30k:de-en", "date_words:en-fr", "a/mine.tsv")} == {"pairs"}
+    assert {kind_of(name) for name in ("python_code", "wikitext_2", "a/mine.txt", "nothing")} == {"text"}
+    assert all(is_built_in(name) for name in ("number_words:fr-de", "date-words", "python_code", "english_prose"))
+    assert not any(is_built_in(name) for name in ("multi30k", "tinyshakespeare", "mine.tsv"))
 
 
 @needs_data
@@ -143,18 +169,15 @@ def test_the_real_shakespeare_is_the_pinned_one(given):
 
 @needs_data
 def test_the_real_captions_come_in_pairs(given):
-    captions = pairs("multi30k", "en", "de")
+    captions = open_data("multi30k", "pairs")
     assert [len(captions.train), len(captions.tune), len(captions.test)] == [29_000, 1_014, 1_000]
     assert captions.train[0][0].startswith("Two young, White males")
     assert captions.train[0][1].startswith("Zwei junge weiße Männer")
+    turned = open_data("multi30k:de-en", "pairs")
+    assert turned.test == [(target, source) for source, target in captions.test]
 
 
 @needs_data
 @pytest.mark.filterwarnings("ignore:wikitext-2 without")
 def test_the_real_wikitext_opens(given):
     assert len(open_data("wikitext-2").test) == 1_256_449
-
-
-def test_sentence_pairs_are_not_a_corpus_and_say_what_opens_them():
-    with pytest.raises(UserError, match=r"sentence pairs.*data\.pairs"):
-        open_data("multi30k")

@@ -50,7 +50,7 @@ def test_no_output_depends_on_a_later_input(arm):
         assert (grad[:, : t + 1].abs().amax(-1) > 0).all() or arm == "none"
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     arm=st.sampled_from(sorted(CONFIGS)),
     cuts=st.lists(st.integers(1, 11), unique=True),
@@ -116,7 +116,7 @@ def test_a_step_gives_the_last_logits(arm):
     assert state.lengths.tolist() == [5, 5]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.data(), st.sampled_from(sorted(CONFIGS)), st.booleans())
 def test_select_snapshot_and_restore_are_true_under_branching(data, arm, inference):
     """A state walked at random, beside the tokens that it should have read."""
@@ -165,7 +165,8 @@ def test_gradients_through_a_state_are_those_of_the_whole():
     state = model.new_state(1)
     model.hidden(x[:, :4], state=state)
     (cached,) = torch.autograd.grad(model(x[:, 4:], state=state)[:, -1].square().sum(), x)
-    assert_close(cached, whole)
+    size = whole.abs().max()  # thousands, with these weights: rounding grows with it
+    assert_close(cached / size, whole / size)
 
 
 def test_models_that_differ_in_positions_start_equal_elsewhere():

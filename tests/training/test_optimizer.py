@@ -26,6 +26,15 @@ def test_decay_shrinks_a_matrix_without_gradient_by_lr_times_decay():
     assert torch.equal(model.bias, before["bias"])
 
 
+def test_eps_bounds_the_step_of_a_tiny_gradient():
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = adamw(model, lr=1.0, weight_decay=0.0, eps=1e-4)
+    before = model.weight.item()
+    model.weight.grad = torch.full_like(model.weight, 1e-4)
+    optimizer.step()
+    assert before - model.weight.item() == pytest.approx(1e-4 / (1e-4 + 1e-4), rel=1e-5)
+
+
 def test_a_tied_weight_is_one_parameter(tiny):
     model = tiny.TinyLM()
     assert sum(len(group["params"]) for group in adamw(model, lr=0.1).param_groups) == 3

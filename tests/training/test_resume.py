@@ -122,6 +122,7 @@ def test_a_first_checkpoint_that_cannot_be_written_says_that_there_is_none(tiny,
         ({"lr": 0.01}, "learning rates is"),
         ({"max_steps": 20}, "max_steps is 20 here and 12 there"),
         ({"seed": 1}, "seed is 1 here and 0 there"),
+        ({"eps": 1e-9}, "eps is 1e-09 here and 1e-08 there"),
         ({"grad_clip": None}, "grad_clip is None here and 1.0 there"),
     ],
 )

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from allyouneed.objectives import Loss
-from allyouneed.training import EMA, fit
+from allyouneed.training import EMA, CheckpointAverage, fit
 
 VOCAB, ROWS, LENGTH, STEPS = 11, 4, 6, 12
 
@@ -77,21 +77,22 @@ def next_token(model, batch):
 def train(folder, after_step=(), objective=next_token, **settings):
     """A whole training; returns all that must come out the same however often it was killed."""
     model = TinyLM(dropout=0.3)
-    ema, stream = EMA(model, 0.8), SelfPlay(model)
+    ema, average, stream = EMA(model, 0.8), CheckpointAverage(model, last=3, every=2), SelfPlay(model)
     settings = {"max_steps": STEPS, "lr": 0.05, "warmup_steps": 3, "log_every": 1, "checkpoint_seconds": 0.0} | settings
     result = fit(
         model,
         objective,
         stream,
         micro_batch_size=3,
-        after_step=[ema.update, *after_step],
-        keep={"ema": ema},
+        after_step=[ema.update, average.update, *after_step],
+        keep={"ema": ema, "average": average},
         dir=folder,
         **settings,
     )
     tensors = {
         **{f"model.{name}": tensor for name, tensor in model.state_dict().items()},
         **{f"ema.{name}": tensor for name, tensor in ema.weights().items()},
+        **{f"average.{name}": tensor for name, tensor in average.weights().items()},
         "stream": stream.generator.get_state(),
         "generator": torch.get_rng_state(),
     }

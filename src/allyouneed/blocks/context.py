@@ -40,6 +40,32 @@ class Past:
 
 
 @dataclass(frozen=True, eq=False)
+class Memory:
+    """Vectors that a stack reads besides its own tokens: an encoder's output, one row for each of its rows.
+
+    valid: False at padding (None: every vector is real).
+
+    Raises ValueError if `valid` does not fit the vectors.
+    """
+
+    vectors: Float[Tensor, "batch source d_model"]
+    valid: Bool[Tensor, "batch source"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.valid is not None and self.valid.shape != self.vectors.shape[:2]:
+            raise ValueError(
+                f"valid must have the vectors' shape {tuple(self.vectors.shape[:2])}, got {tuple(self.valid.shape)}"
+            )
+        if self.valid is not None and self.valid.dtype != torch.bool:
+            raise ValueError(f"valid must be boolean, True at real vectors; got {self.valid.dtype}")
+        object.__setattr__(self, "valid", _what_hides(self.valid))
+
+    def select(self, rows: Int[Tensor, "rows"]) -> "Memory":
+        """The given rows, in that order, repeated where `rows` repeats them."""
+        return Memory(self.vectors[rows], None if self.valid is None else self.valid[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class Context:
     """What is true of the tokens of one forward, for every block alike.
 
@@ -51,6 +77,7 @@ class Context:
     record: where blocks put side outputs (auxiliary losses, router shares), by name, one entry a block;
         None unless the caller asked for them.
     past: where the rows stood before these tokens.
+    memory: what else the tokens may read, whole and from any document; None if there is nothing.
     """
 
     positions: Int[Tensor, "#batch seq"]
@@ -59,6 +86,7 @@ class Context:
     valid: Bool[Tensor, "batch seq"] | None = None
     segments: Int[Tensor, "batch seq"] | None = None
     record: Record | None = None
+    memory: Memory | None = None
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -72,12 +100,13 @@ class Context:
         causal: bool,
         past: Past | None = None,
         record: Record | None = None,
+        memory: Memory | None = None,
     ) -> "Context":
         """The context of `inputs`, tokens or embeddings, that follow on `past`.
 
         Unless given, positions count each row's valid tokens, on from the past and from 0 again at every
         document; and unless told, the tokens continue the document that the past ended in. Raises ValueError
-        if there is no token, or if a mask, positions or segments do not fit.
+        if there is no token, or if a mask, positions, segments or the memory do not fit.
         """
         batch, seq = inputs.shape[:2]
         if seq == 0:
@@ -89,14 +118,15 @@ class Context:
                 raise ValueError(f"{name} must have the inputs' shape {(batch, seq)}, got {tuple(given.shape)}")
         if mask is not None and mask.dtype != torch.bool:
             raise ValueError(f"mask must be boolean, True at real tokens; got {mask.dtype}")
-        if mask is not None and bool(mask.all()):
-            mask = None  # or a mask that hides nothing would keep attention from its fast path
+        if memory is not None and len(memory.vectors) != batch:
+            raise ValueError(f"the memory has {len(memory.vectors)} rows, the inputs have {batch}")
+        mask = _what_hides(mask)
         past = past if past is not None else Past.none(inputs.device)
         if segments is None and past.segment is not None:
             segments = past.segment[:, None].expand(batch, seq)
         if positions is None:
             positions = _count(seq, mask, segments, past)
-        return cls(positions, causal, past, mask, segments, record)
+        return cls(positions, causal, past, mask, segments, record, memory)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What `make` returns, made at the first call with `key` in this forward and kept for the others."""
@@ -112,6 +142,11 @@ class Context:
         if self.segments is None:
             return Past(position)
         return Past(position, _last_valid(self.segments, self.valid, _document(self.past)))
+
+
+def _what_hides(mask: Bool[Tensor, "batch seq"] | None) -> Bool[Tensor, "batch seq"] | None:
+    """The mask; None for one that hides nothing, which would keep attention from its fast path."""
+    return None if mask is None or bool(mask.all()) else mask
 
 
 def _count(

@@ -1,7 +1,27 @@
-"""How sublayers join the residual stream: where the norm stands (Xiong et al., arXiv:2002.04745).
+"""Where the norm stands: in front of a sublayer, inside its branch (Pre-LN), or on the stream after it (Post-LN).
 
-PreNorm   x + sublayer(norm(x))     the stream itself is never normalised; one final norm before the head
-PostNorm  norm(x + sublayer(x))     the original transformer's
+Xiong, Yang, He, Zheng, Zheng, Xing, Zhang, Lan, Wang and Liu, "On Layer Normalization in the Transformer
+Architecture", 2020, arXiv:2002.04745.
+
+The idea: a norm divides what flows back through it by the size of what it read. On the stream, as the original
+transformer has it, it reads the same size after every layer, and the last layers' gradients are large however many
+layers there are. Inside the branches it leaves the stream alone, which grows with every layer; the one norm at the end
+then divides by that, and a deep model starts with small gradients, so that training needs no warm-up.
+
+    pre     x <- x + sublayer(norm(x)), and norm(x) once more before the head
+    post    x <- norm(x + sublayer(x))
+
+    At the start, after l of L layers of width d (Lemma 2, Theorem 1):
+    pre     (1 + l/2) d <= E |x|^2 <= (1 + 3l/2) d       |dLoss / dW^(2,L)|_F = O(d sqrt(ln d / L))
+    post    E |x|^2 = 3/2 d, in front of the norm        |dLoss / dW^(2,L)|_F = O(d sqrt(ln d))
+
+| here         | paper                  | meaning                                                           |
+| ------------ | ---------------------- | ----------------------------------------------------------------- |
+| `x`          | x_(l,i)                | the residual stream at token i, after l layers (section 3.1)      |
+| `sublayers`  | MultiHeadAtt, FFN      | attention, then the feed-forward; any others fit as well          |
+| `norms`      | LayerNorm              | one for each sublayer (Table 1)                                   |
+| `final_norm` | x^pre_Final            | pre-norm's last, before the head; a stack builds it, not a layer  |
+| `down`       | W^(2,l)                | the feed-forward's second matrix, of which the theorem speaks     |
 """
 
 from dataclasses import dataclass

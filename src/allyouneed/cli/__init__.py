@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allyouneed import __version__
-from allyouneed.cli import data, papers, results, run
+from allyouneed.cli import data, papers, reading, replicate, results, run
 from allyouneed.errors import UserError
 
 app = typer.Typer(
@@ -21,7 +21,9 @@ app = typer.Typer(
     epilog="Example: allyouneed run rope",
 )
 run.add_to(app)
+replicate.add_to(app)
 papers.add_to(app)
+reading.add_to(app)
 results.add_to(app)
 data.add_to(app)
 

@@ -1,6 +1,6 @@
 """`allyouneed data list` and `get`: the public data sets, and having one here."""
 
-from types import ModuleType
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -22,20 +22,14 @@ def add_to(app: typer.Typer) -> None:
 def list_data(json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
     """List the data sets that `--data` takes besides a file or folder of yours.
 
-    The built-in texts need no network; the others are fetched once, by `data get` or when a run needs them.
+    A study takes running text, or sentence pairs, of which the languages may be named: multi30k:de-en. Built-in data
+    need no network; the others are fetched once, by `data get` or when a run needs them.
     """
-    from allyouneed.data import corpora, registry
+    from allyouneed.data import corpora, date_words, kind_of, number_words, registry
 
-    sets: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "status": "built in",
-            "licence": "those of the packages",
-            "about": _first_line(corpora, name),
-            "bytes": 0,
-        }
-        for name in corpora.PINNED
-    ]
+    texts = (corpora.python_code, corpora.english_prose)
+    pairs = {number_words.number_words: number_words.N_PAIRS, date_words.date_words: date_words.N_PAIRS}
+    sets = [_built_in(opener, 0) for opener in texts] + [_built_in(opener, size) for opener, size in pairs.items()]
     sets += [
         {
             "name": d.name,
@@ -43,18 +37,21 @@ def list_data(json: Annotated[bool, typer.Option("--json", help="JSON on stdout.
             "licence": d.licence,
             "about": d.about,
             "bytes": sum(file.size or 0 for file in d.files),
+            "pairs": 0,
         }
         for d in registry.list_datasets()
     ]
+    for d in sets:
+        d["kind"] = kind_of(d["name"])
     if json:
         print_json(sets)
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("name", "here?", "size", "licence", "about"):
-        table.add_column(heading)
+    for heading in ("name", "kind", "here?", "size", "licence", "about"):
+        table.add_column(heading, no_wrap=heading in ("name", "kind", "size"))
     for d in sets:
-        size = f"{d['bytes'] / 1e6:.1f} MB" if d["bytes"] else ""
-        table.add_row(Text(d["name"], style="cyan"), d["status"], size, Text(d["licence"]), Text(d["about"]))
+        name = Text(d["name"], style="cyan")
+        table.add_row(name, d["kind"], d["status"], _size(d), Text(d["licence"]), Text(d["about"]))
     console().print(table)
 
 
@@ -65,5 +62,19 @@ def get_data(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     print(registry.get(name, progress=True))
 
 
-def _first_line(module: ModuleType, name: str) -> str:
-    return (getattr(module, name).__doc__ or "").strip().splitlines()[0]
+def _built_in(opener: Callable[..., Any], n_pairs: int) -> dict[str, Any]:
+    """What is listed of data that the packages of this install give."""
+    return {
+        "name": opener.__name__,
+        "status": "built in",
+        "licence": "those of the packages",
+        "about": (opener.__doc__ or "").strip().splitlines()[0],
+        "bytes": 0,
+        "pairs": n_pairs,
+    }
+
+
+def _size(entry: dict[str, Any]) -> str:
+    if entry["pairs"]:
+        return f"{entry['pairs']:,} pairs"
+    return f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else ""

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from allyouneed.cli import options as shared
 from allyouneed.cli.printing import console, print_json
 
 if TYPE_CHECKING:
     from allyouneed.lab.engine import Options
     from allyouneed.lab.outcome import Outcome
-
-_STOPPED = 130  # what a shell expects of a command that Ctrl-C ended
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,20 +23,17 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    study: Annotated[
-        str, typer.Argument(metavar="SLUG_OR_FILE", help="A paper (see `list`) or a study file of yours.")
-    ],
-    scale: Annotated[str, typer.Option(help="How big: smoke, laptop or gpu.")] = "laptop",
+    study: shared.StudyName,
+    scale: shared.Scale = "laptop",
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many seeds; the scale's own number if left out.")
     ] = None,
-    claims: Annotated[str, typer.Option(metavar="C1,C2", help="Only these claims, and the trials they need.")] = "",
-    data: Annotated[
-        str | None, typer.Option(help="Other data: a name from `data list`, or a text file or folder.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Trials at once; a thread each on a CPU.")] = None,
-    out: Annotated[Path, typer.Option(help="Where trials and reports are kept.")] = Path("runs"),
+    budget: shared.Budget = None,
+    claims: shared.Claims = "",
+    data: shared.Data = None,
+    device: shared.Device = "auto",
+    jobs: shared.Jobs = None,
+    out: shared.Out = Path("runs"),
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another value for one of the scale's.")
     ] = None,
@@ -52,7 +48,7 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=A,B,C", help="Values to tune over in place of the study's.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Tune, then write the verdicts to results/.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Verdicts as JSON on stdout, progress on stderr.")] = False,
+    json: shared.Json = False,
 ) -> None:
     """Run the study of a paper and judge its claims.
 
@@ -72,7 +68,8 @@ def run(
         reference=study,
         scale=scale,
         seeds=seeds,
-        claims=tuple(claim.strip() for claim in claims.split(",") if claim.strip()),
+        budget=budget,
+        claims=shared.claim_ids(claims),
         data=data,
         device=device,
         jobs=jobs,
@@ -86,7 +83,7 @@ def run(
         outcome = run_study(options, make_display(console(to_stderr=json)))
     except Interrupted as stop:
         print(f"allyouneed: {stop}", file=sys.stderr)
-        raise typer.Exit(_STOPPED) from None
+        raise typer.Exit(shared.STOPPED) from None
     _finish(outcome, options, record=record, as_json=json)
 
 

@@ -1,7 +1,8 @@
 """Corpora, tasks and public data sets, each split into train, tune and test.
 
 Opening data does not import torch, so what yields tensors is not named here: token batches are in `data.batch`,
-windows in `data.windows`, generated problems in `data.tasks`, images in `data.digits`.
+windows in `data.windows`, encoded sentence pairs in `data.translation`, generated problems in `data.tasks`, images in
+`data.digits`.
 """
 
 from allyouneed.data import corpora as corpora
@@ -15,9 +16,10 @@ from allyouneed.data.corpus import Text as Text
 from allyouneed.data.datasets import Dataset as Dataset
 from allyouneed.data.datasets import File as File
 from allyouneed.data.ngram import ngram_loss as ngram_loss
-from allyouneed.data.open import Pairs as Pairs
+from allyouneed.data.open import is_built_in as is_built_in
+from allyouneed.data.open import kind_of as kind_of
 from allyouneed.data.open import open_data as open_data
-from allyouneed.data.open import pairs as pairs
+from allyouneed.data.pairs import Pairs as Pairs
 from allyouneed.data.registry import get as get
 from allyouneed.data.registry import list_datasets as list_datasets
 from allyouneed.data.registry import status as status
@@ -34,10 +36,11 @@ __all__ = [
     "corpora",
     "english_prose",
     "get",
+    "is_built_in",
+    "kind_of",
     "list_datasets",
     "ngram_loss",
     "open_data",
-    "pairs",
     "python_code",
     "status",
 ]

@@ -1,9 +1,10 @@
 """Where downloaded and built data lie, and how a file is written so that it is there whole or not at all."""
 
 import errno
+import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +70,20 @@ def atomic_write(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all (see `atomic_file`)."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+def cached_text(path: Path, make: Callable[[], str]) -> str:
+    """The text that `make()` gave when it was first asked for, kept at `path`.
+
+    Its first line there is the sha256 of the rest, so a damaged file is noticed, and made again.
+    """
+    with suppress(OSError):
+        digest, _, content = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() == digest:
+            return content.decode("utf-8")
+    content = make().encode("utf-8")
+    atomic_write(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    return content.decode("utf-8")
 
 
 def _sync_folder(folder: Path) -> None:

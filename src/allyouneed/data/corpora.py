@@ -5,7 +5,6 @@ it differs, and the corpus' version says so to whoever compares numbers.
 """
 
 import ast
-import importlib.metadata
 import importlib.util
 import inspect
 import warnings
@@ -15,6 +14,7 @@ from pathlib import Path
 from allyouneed.data.build import Document, built_corpus
 from allyouneed.data.cache import cache_dir
 from allyouneed.data.corpus import Corpus
+from allyouneed.data.pinned import versions, warn_unless_pinned
 
 PACKAGES = ("sympy", "networkx", "scipy", "numpy")
 
@@ -75,15 +75,9 @@ def docstrings(packages: Iterable[str] = PACKAGES) -> Iterator[Document]:
 
 
 def _builtin(name: str, documents: Callable[[], Iterable[Document]]) -> Corpus:
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    corpus = built_corpus(cache_dir() / "corpora", name, {"rules": _RULES, "packages": versions}, documents)
-    if corpus.version != PINNED[name]:
-        installed = ", ".join(f"{package} {version}" for package, version in versions.items())
-        warnings.warn(
-            f"the text of {name} differs here from the recorded one ({installed}): "
-            "compare numbers on it with each other only",
-            stacklevel=3,
-        )
+    key = {"rules": _RULES, "packages": versions(PACKAGES)}
+    corpus = built_corpus(cache_dir() / "corpora", name, key, documents)
+    warn_unless_pinned(name, corpus.version, PINNED[name], PACKAGES)
     return corpus
 
 

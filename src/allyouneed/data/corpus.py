@@ -5,7 +5,7 @@ Train is for learning, tune for choosing (learning rates, gates), test for the c
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -40,6 +40,8 @@ class Text:
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """A named text in three splits; `version` is the sha256 (hex) of its content."""
+
+    unit: ClassVar[str] = "bytes"  # what the length of a split counts
 
     name: str
     version: str

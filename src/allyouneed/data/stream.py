@@ -1,13 +1,13 @@
 """Endless batches of which number n depends on a seed and n alone, so that the state is two numbers."""
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from allyouneed.data.batch import TokenBatch
+Batch = TypeVar("Batch")
 
 
-class NumberedStream:
+class NumberedStream(Generic[Batch]):
     """A stream of batches; a subclass says how one is drawn. Raises ValueError for settings out of range."""
 
     def __init__(self, batch_size: int, seed: int) -> None:
@@ -19,19 +19,23 @@ class NumberedStream:
         self.seed = seed
         self.n_drawn = 0
 
-    def draw(self, random: np.random.Generator) -> TokenBatch:
-        """The batch that these random numbers give."""
+    def draw(self, n: int) -> Batch:
+        """Batch number `n`; what is random in it comes from `random` alone."""
         raise NotImplementedError
+
+    def random(self, n: int) -> np.random.Generator:
+        """Random numbers that the seed and `n` decide."""
+        return np.random.default_rng((self.seed, n))
 
     def source(self) -> str:
         """What it draws from, in words that differ where the batches would."""
         raise NotImplementedError
 
-    def __iter__(self) -> "NumberedStream":
+    def __iter__(self) -> "NumberedStream[Batch]":
         return self
 
-    def __next__(self) -> TokenBatch:
-        batch = self.draw(np.random.default_rng((self.seed, self.n_drawn)))
+    def __next__(self) -> Batch:
+        batch = self.draw(self.n_drawn)
         self.n_drawn += 1
         return batch
 

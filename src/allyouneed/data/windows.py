@@ -73,17 +73,17 @@ class Windows:
         return TokenBatch(window[:, :-1].contiguous(), targets)
 
 
-class WindowStream(NumberedStream):
+class WindowStream(NumberedStream[TokenBatch]):
     """Endless random windows."""
 
     def __init__(self, windows: Windows, batch_size: int, seed: int) -> None:
         super().__init__(batch_size, seed)
         self.windows = windows
 
-    def draw(self, random: np.random.Generator) -> TokenBatch:
+    def draw(self, n: int) -> TokenBatch:
         """Windows that start anywhere with equal probability."""
         n_starts = len(self.windows.tokens) - self.windows.length
-        return self.windows.at(random.integers(n_starts, size=self.batch_size))
+        return self.windows.at(self.random(n).integers(n_starts, size=self.batch_size))
 
     def source(self) -> str:
         """The windows' shape, and a checksum of a sample of the text: all of it may be gigabytes."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A finished run; in a notebook it shows its page. `path` is that page, `outcome` all there is."""
 
@@ -43,7 +43,7 @@ class Report:
         draw = next(iter(study.figures.values()), None)
         return draw(m) if draw and m else None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         verdicts = "\n".join(f"{id}  {judgement.verdict}" for id, judgement in self.claims.items())
         return f"{self.outcome.study.paper} at {self.outcome.scale_name} scale\n{verdicts}\n{self.path}"
 

@@ -1,24 +1,28 @@
 """One run of a study, from a command to an `Outcome`: plan, tune, run what is missing, judge."""
 
+import copy
 import dataclasses
 import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from allyouneed.data.cache import atomic_write, make_folder
 from allyouneed.errors import UserError
+from allyouneed.lab.budget import seeds_that_fit
 from allyouneed.lab.judging import claims
 from allyouneed.lab.judging.measurements import GateResult, Measurements
 from allyouneed.lab.outcome import Failure, Outcome, Tuned
 from allyouneed.lab.reports import records
+from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
 from allyouneed.lab.study import Claim, Study, Trial, seeds_of
+from allyouneed.lab.trend import tell_trends
 from allyouneed.lab.trials.executor import Display, Executor
-from allyouneed.lab.trials.jobs import Job, Setting, open_study, scale_values
+from allyouneed.lab.trials.jobs import Job, Setting, open_study
 from allyouneed.lab.trials.machine import machine
 from allyouneed.lab.trials.plan import Plan, claim_digest, device_type, trial_digest
 from allyouneed.lab.trials.result import TrialResult
@@ -26,13 +30,16 @@ from allyouneed.lab.trials.store import TrialStore
 from allyouneed.lab.trials.tuning import choose, widen
 from allyouneed.lab.trials.worker import open_data
 
-LEAST_TEXT = 512  # bytes in a split
+LEAST = {"bytes": 512, "pairs": 64}  # in a split
 TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asks for; the fields are the options of `allyouneed run`."""
+    """What the user asks for; the fields are the options of `allyouneed run`.
+
+    Without `trend` nothing is run at a scale's smaller sizes.
+    """
 
     reference: str
     scale: str = "laptop"
@@ -46,18 +53,28 @@ class Options:
     arms: dict[str, str] = field(default_factory=dict)
     retune: bool = False
     grid: dict[str, str] = field(default_factory=dict)
+    trend: bool = True
+    budget: str | None = None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Where a run's seeds begin: those of its trials, of which the first also makes what all share, and of tuning."""
+
+    first: int = 0
+    tuning: int = TUNING_SEED
 
 
 class Interrupted(UserError):
     """The user stopped the run; what was finished is kept."""
 
 
-def run_study(options: Options, display: Display | None = None) -> Outcome:
+def run_study(options: Options, display: Display | None = None, draw: Draw | None = None) -> Outcome:
     """Run a study as the options say; trials that were run before are taken from the store.
 
     Raises UserError for options that fit nothing, and Interrupted on Ctrl-C.
     """
-    engine = Engine(options, display or Display())
+    engine = Engine(options, display or Display(), draw)
     try:
         return engine.run()
     except KeyboardInterrupt:
@@ -69,17 +86,28 @@ def run_study(options: Options, display: Display | None = None) -> Outcome:
         engine.executor.display.close()
 
 
+@dataclass(frozen=True)
+class Verdicts:
+    """What the results at one size say."""
+
+    measurements: dict[str, Measurements]
+    gates: dict[str, GateResult]
+    judgements: list[claims.Judgement]
+
+
 class Engine:
     """The state of one run: what was asked, what was found, what failed."""
 
-    def __init__(self, options: Options, display: Display) -> None:
+    def __init__(self, options: Options, display: Display, draw: Draw | None = None) -> None:
         self.options = options
+        self.draw = draw or Draw()
         self.study = open_study(options.reference, options.arms)
-        self.scale = self.study.scale(options.scale, options.overrides)
-        self.claims = _chosen_claims(self.study, options.claims)
-        self.seeds = list(range(_n_seeds(options, self.scale)))
         self.data_name = options.data or self.study.data
-        self.data = open_data(self.data_name)
+        self.scale = self.study.scale(options.scale, options.overrides, self.data_name)
+        self.size = ""
+        self.claims = _chosen_claims(self.study, options.claims, getattr(self.scale, "claims", ()))
+        self.seeds = self._first(_n_seeds(options, self.scale, self.draw))
+        self.data = open_data(self.data_name, self.study.data)
         _check_size(self.data)
         self.device = device_type(options.device)
         _check_grid(self.study, options.grid)
@@ -91,6 +119,7 @@ class Engine:
             self.data_name,
             self.device,
             str(options.out.resolve()),
+            first_seed=self.draw.first,
         )
         self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
         n_workers = options.jobs or (1 if self.device == "cuda" else machine()["cores"])
@@ -101,7 +130,8 @@ class Engine:
 
     def run(self) -> Outcome:
         """All of it."""
-        trials = [t for t in self.study.trials.values() if any(t.name in claim.trials for claim in self.claims)]
+        asked = [claim for claim in self.claims if claim.not_run is None]
+        trials = [t for t in self.study.trials.values() if any(t.name in claim.trials for claim in asked)]
         if not trials:
             self.executor.display.say("no claim here reads a trial: there is nothing to run")
         for name in self.options.arms:
@@ -109,54 +139,88 @@ class Engine:
                 self.executor.display.say(f"--arm {name}: no claim that was asked for reads a trial with such arms")
         if self.options.grid and self.options.scale == "smoke":
             self.executor.display.say("--grid: smoke runs do not search, they take the middle of the study's grid")
-        plain = [trial for trial in trials if not trial.exclusive]
-        tuned = self._tune([trial for trial in plain if trial.tune])
-        jobs = [
-            self.plan.job(trial, arm, seed, tuned.get((trial.name, arm), {}))
-            for trial in plain
-            for seed in self.seeds
-            for arm in trial.arms
-            if (trial.name, arm) in tuned or not trial.tune
-        ]
-        results = self.executor.run(jobs, "trials")
+        if self.options.budget is not None:
+            n, why = seeds_that_fit(self, trials, TUNING_SEED - self.draw.first)
+            self.seeds = self._first(n)
+            self.executor.display.say(why)
+        results = self.run_all([trial for trial in trials if not trial.exclusive])
         for trial in trials:
             if trial.exclusive:
                 results += self.executor.time(trial)
         return self._judge(trials, results)
 
+    def run_all(self, trials: list[Trial]) -> list[TrialResult]:
+        """The results of every arm with every seed; tuned first where a trial is."""
+        tuned = self._tune([trial for trial in trials if trial.tune])
+        jobs = [
+            self.plan.job(trial, arm, seed, tuned.get((trial.name, arm), {}))
+            for trial in trials
+            for seed in self.seeds
+            for arm in trial.arms
+            if (trial.name, arm) in tuned or not trial.tune
+        ]
+        return self.executor.run(jobs, self._what("trials"))
+
+    def smaller(self, asked: list[Claim]) -> Iterator["Engine"]:
+        """This run at each of the scale's smaller sizes, for these claims: the same seeds, tuned for itself."""
+        axis = size_axis(self.scale)
+        for place, scale in enumerate(smaller_sizes(self.scale)):
+            small = copy.copy(self)
+            small.claims, small.scale, small.tuned = asked, scale, []
+            small.size = f"{'/'.join(axis)} {size_name(scale, axis)}"
+            setting = dataclasses.replace(self.plan.setting, smaller=place)
+            small.plan = Plan(self.study, setting, scale, self.plan.data_version)
+            yield small
+
     def _tune(self, trials: list[Trial]) -> dict[tuple[str, str], dict[str, Any]]:
-        """The tuned values of every arm: recorded, searched, or at smoke scale the grid's middle."""
+        """The tuned values of every arm: given or searched."""
+        given, searches = self.given(trials)
+        self.tuned += given
+        self._search(searches)
+        return {(t.trial, t.arm): t.values for t in self.tuned}
+
+    def given(self, trials: list[Trial]) -> tuple[list[Tuned], list[tuple[Trial, str]]]:
+        """What arms take without a search, recorded or at smoke scale the grid's middle; and those that need one."""
         recorded = {} if self.options.retune or self.options.grid else self._recorded()
+        given: list[Tuned] = []
         searches: list[tuple[Trial, str]] = []
         for trial in trials:
             assert trial.tune is not None
             for arm in trial.arms:
                 if self.options.scale == "smoke":
-                    self.tuned.append(Tuned(trial.name, arm, trial.tune.middle(), "the middle of the grid"))
+                    given.append(Tuned(trial.name, arm, trial.tune.middle(), "the middle of the grid"))
                 elif recorded.get(trial.name, {}).get(arm, {}).keys() == trial.tune.values.keys():
-                    self.tuned.append(Tuned(trial.name, arm, recorded[trial.name][arm], "recorded"))
+                    given.append(Tuned(trial.name, arm, recorded[trial.name][arm], "recorded"))
                 else:
                     searches.append((trial, arm))
-        self._search(searches)
-        return {(t.trial, t.arm): t.values for t in self.tuned}
+        return given, searches
+
+    @property
+    def other_data(self) -> str | None:
+        """The name of the data unless they are the study's own, as records are found by."""
+        return None if self.data_name == self.study.data else self.data_name
 
     def _recorded(self) -> dict[str, dict[str, dict[str, Any]]]:
-        default_data = self.data_name == self.study.data
-        return (
-            records.recorded_tuning(self.study.paper, self.options.scale, None if default_data else self.data_name)
-            or {}
-        )
+        return records.recorded_tuning(self.study.paper, self.options.scale, self.other_data, size=self.size) or {}
+
+    def _first(self, n: int) -> list[int]:
+        return list(range(self.draw.first, self.draw.first + n))
+
+    def _what(self, jobs: str) -> str:
+        return f"{jobs} at {self.size}" if self.size else jobs
 
     def _search(self, searches: list[tuple[Trial, str]]) -> None:
         """Try every candidate for every arm; an arm of which none could be trained counts as failed."""
         jobs: dict[tuple[str, str], list[tuple[dict[str, Any], list[Job]]]] = {}
         for trial, arm in searches:
             tune = widen(trial.tune, self.options.grid)
-            seeds = range(TUNING_SEED, TUNING_SEED + tune.seeds)
+            seeds = range(self.draw.tuning, self.draw.tuning + tune.seeds)
+            plan = self._plan_at(tune.at)
             jobs[trial.name, arm] = [
-                (values, [self.plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
+                (values, [plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
             ]
-        self.executor.run([job for tries in jobs.values() for _, some in tries for job in some], "tuning trials")
+        every = [job for tries in jobs.values() for _, some in tries for job in some]
+        self.executor.run(every, self._what("tuning trials"))
         failed, self.executor.failures = self.executor.failures, []
         used = self.executor.used
         for (name, arm), tries in jobs.items():
@@ -170,28 +234,24 @@ class Engine:
                 reason = next(
                     (f.reason for f in failed if (f.trial, f.arm) == (name, arm)), "its losses are not finite"
                 )
-                self.executor.failures.append(Failure(name, arm, TUNING_SEED, f"no value could be trained: {reason}"))
+                reason = f"no value could be trained: {reason}"
+                self.executor.failures.append(Failure(name, arm, self.draw.tuning, reason))
+
+    def _plan_at(self, changes: dict[str, Any]) -> Plan:
+        """The plan of this run with some values of its scale changed."""
+        if not changes:
+            return self.plan
+        overrides = self.options.overrides | {name: str(value) for name, value in changes.items()}
+        setting = dataclasses.replace(self.plan.setting, overrides=overrides)
+        return Plan(self.study, setting, setting.scale_of(self.study), self.plan.data_version)
 
     def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:
-        m = {
-            trial.name: Measurements(results, trial=trial.name, data=self.data, scale=self.scale, arms=list(trial.arms))
-            for trial in trials
-        }
-        gates, broken = self._gates(m, {result.trial for result in results})
         digest = {trial.name: trial_digest(trial) for trial in trials}
         folder = self._folder({name: d.sha256 for name, d in digest.items()})
         shown = FirstShown(self.options.out, self.plan, {name: d.sha256 for name, d in digest.items()})
         extended = {claim.id: shown.extended_from(claim, len(self.seeds)) for claim in self.claims}
-        judgements = [
-            claims.judge(
-                dataclasses.replace(claim, not_run=broken[claim.id]) if claim.id in broken else claim,
-                m[claim.trials[0]] if claim.trials else None,
-                [(g, gates[g.name]) for g in self.study.gates if g.name in gates and g.trial in claim.trials],
-                self.executor.failures,
-                extended_from=extended[claim.id],
-            )
-            for claim in self.claims
-        ]
+        said = self.verdicts(trials, results, extended)
+        judgements, smaller = tell_trends(self, said.judgements, extended)
         shown.note([j.id for j in judgements if j.evidence], len(self.seeds))
         return Outcome(
             study=self.study,
@@ -203,13 +263,13 @@ class Engine:
             data=(self.data_name, self.data.version) if self.data_name and self.data else None,
             device=self.device,
             judgements=judgements,
-            gates=gates,
-            measurements=m,
+            gates=said.gates,
+            measurements=said.measurements,
             failures=self.executor.failures,
             tuned=self.tuned,
             sample=_sample(trials, results),
             digests={name: d.sha256 for name, d in digest.items()},
-            claim_digests={claim.id: claim_digest(self.study, claim) for claim in self.claims},
+            claim_digests={claim.id: claim_digest(self.study, self.study.claims[claim.id]) for claim in self.claims},
             packages={name: version for d in digest.values() for name, version in d.packages.items()},
             machine=machine(),
             ran=self.executor.ran,
@@ -222,7 +282,33 @@ class Engine:
                 for trial in trials
                 if trial.shared_artifacts
             ],
+            smaller=smaller,
         )
+
+    def verdicts(self, trials: list[Trial], results: list[TrialResult], extended: dict[str, int | None]) -> "Verdicts":
+        """What these results say: every claim's judgement behind the gates, at the size that the run is at."""
+        m = {
+            trial.name: Measurements(
+                results,
+                trial=trial.name,
+                data=self.data,
+                scale=self.scale,
+                arms=list(self.study.trials[trial.name].arms),
+            )
+            for trial in trials
+        }
+        gates, broken = self._gates(m, {result.trial for result in results})
+        judgements = [
+            claims.judge(
+                dataclasses.replace(claim, not_run=broken[claim.id]) if claim.id in broken else claim,
+                m.get(claim.trials[0]) if claim.trials else None,
+                [(g, gates[g.name]) for g in self.study.gates if g.name in gates and g.trial in claim.trials],
+                self.executor.failures,
+                extended_from=extended[claim.id],
+            )
+            for claim in self.claims
+        ]
+        return Verdicts(m, gates, judgements)
 
     def _gates(self, m: dict[str, Measurements], ran: set[str]) -> tuple[dict[str, GateResult], dict[str, str]]:
         """What the gates say; and for claims behind a gate that could not be asked, why."""
@@ -242,6 +328,8 @@ class Engine:
         what = [self.options.scale, scale_values(self.scale), self.plan.data_version, self.device]
         text = json.dumps([what, digest, self.options.arms], sort_keys=True, default=str)
         name = f"{self.study.paper}-{self.options.scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        if self.draw.first:
+            name += f"-from-seed-{self.draw.first}"
         return make_folder(self.options.out / name)
 
 
@@ -275,15 +363,16 @@ class FirstShown:
         study, plan = self.plan.study, self.plan
         trials = [self.digests[name] for name in claim.trials if name in self.digests]
         what = [study.paper, claim.id, claim_digest(study, claim), scale_values(plan.scale), plan.data_version, trials]
-        return hashlib.sha256(json.dumps([what, plan.setting.device], default=str).encode()).hexdigest()
+        where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
+        return hashlib.sha256(json.dumps([what, *where], default=str).encode()).hexdigest()
 
 
 def _check_size(data: Any) -> None:
-    """Refuse a text before anything is trained on it that no window would fit into."""
+    """Refuse data before anything is trained on them: a text that no window would fit into, a handful of pairs."""
     for split in ("train", "tune", "test") if data else ():
-        size = len(getattr(data, split))
-        if size < LEAST_TEXT:
-            raise UserError(f"{data.name} is too small: its {split} split has {size} bytes, {LEAST_TEXT} are needed")
+        size, least = len(getattr(data, split)), LEAST[data.unit]
+        if size < least:
+            raise UserError(f"{data.name} is too small: its {split} split has {size} {data.unit}, {least} are needed")
 
 
 def _check_grid(study: Study, grid: dict[str, str]) -> None:
@@ -295,18 +384,27 @@ def _check_grid(study: Study, grid: dict[str, str]) -> None:
             )
 
 
-def _chosen_claims(study: Study, ids: Iterable[str]) -> list[Claim]:
-    ids = list(ids)
+def _chosen_claims(study: Study, ids: Iterable[str], of_scale: Iterable[str]) -> list[Claim]:
+    """The claims that the user names; else all, of which those that the scale leaves out are not run."""
+    ids, of_scale = list(ids), list(of_scale) or list(study.claims)
     unknown = [id for id in ids if id not in study.claims]
     if unknown:
         raise UserError(f"{study.paper} has no claim {', '.join(unknown)}; it has {', '.join(study.claims)}")
-    return [claim for claim in study.claims.values() if not ids or claim.id in ids]
+    if ids:
+        return [claim for claim in study.claims.values() if claim.id in ids]
+    elsewhere = "not judged at this scale with these data"
+    return [
+        claim if claim.id in of_scale or claim.not_run else dataclasses.replace(claim, not_run=elsewhere)
+        for claim in study.claims.values()
+    ]
 
 
-def _n_seeds(options: Options, scale: Any) -> int:
+def _n_seeds(options: Options, scale: Any, draw: Draw) -> int:
+    if options.seeds is not None and options.budget is not None:
+        raise UserError("--budget works out the number of seeds: leave out --seeds")
     n = options.seeds if options.seeds is not None else seeds_of(options.scale, scale)
-    if n < 1 or n > TUNING_SEED:
-        raise UserError(f"--seeds {n}: give a number between 1 and {TUNING_SEED}")
+    if n < 1 or n > TUNING_SEED - draw.first:
+        raise UserError(f"--seeds {n}: give a number between 1 and {TUNING_SEED - draw.first}")
     return n
 
 

@@ -9,6 +9,7 @@ from allyouneed.lab.study import Study
 if TYPE_CHECKING:
     from allyouneed.lab.judging.claims import Judgement
     from allyouneed.lab.judging.measurements import GateResult, Measurements
+    from allyouneed.lab.trials.result import TrialResult
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What one arm of one trial was tuned to, where that came from, and warnings such as a grid's edge."""
+    """What one arm of one trial was tuned to, where that came from, and warnings such as a grid's edge.
+
+    `size` names a smaller size of the scale ("d_model 32"); it is empty for the scale itself.
+    """
 
     trial: str
     arm: str
@@ -31,6 +35,7 @@ class Tuned:
     source: str  # "searched" | "recorded" | "the middle of the grid"
     warnings: tuple[str, ...] = ()
     tried: tuple[tuple[dict[str, Any], float], ...] = ()
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Outcome:
     `digests` maps a trial to the digest of the sources it reached, `claim_digests` a claim to that
     of its predicate and wording; `data` is (name, version) or None; `sample` is (label, text), what
     the best trial chose to show; `ran` and `reused` count trials; `core_minutes` is the sum over all
-    trials used, whenever they ran; `minutes` is this run's wall time.
+    trials used, whenever they ran; `minutes` is this run's wall time. `smaller` holds the results
+    at the scale's smaller sizes, by the size's name.
     """
 
     study: Study
@@ -67,3 +73,4 @@ class Outcome:
     core_minutes: float
     folder: Path
     notes: list[str] = field(default_factory=list)
+    smaller: dict[str, list["TrialResult"]] = field(default_factory=dict)

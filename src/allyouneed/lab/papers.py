@@ -1,4 +1,5 @@
-"""The papers that are built: their notes, and finding one by the names people know it by.
+"""The papers that are built: their notes, and finding one, or what else is on the reading list, by the names people
+know it by.
 
 A paper's `notes.md` opens with front matter (title, authors, year, ...) and goes on in sections. This
 module reads files and nothing else, so that `allyouneed list` needs no torch.
@@ -14,20 +15,35 @@ from typing import Any
 import yaml
 
 from allyouneed.errors import UserError
+from allyouneed.lab import reading_list
+from allyouneed.lab.reading_list import Item, arxiv_id
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDER = PACKAGE / "papers"
 
 _REQUIRED = ("title", "authors", "year", "theme", "tagline", "home")
-_ARXIV = re.compile(r"^(?:https?://arxiv\.org/(?:abs|pdf)/|arxiv:)?(\d{4}\.\d{4,5})(?:v\d+)?(?:\.pdf)?$", re.IGNORECASE)
+# What the scoreboard writes into the notes: the opening, which every page makes for itself, and the table's marks.
+_GENERATED = re.compile(
+    r"<!-- answer:\w+:start -->.*?<!-- answer:\w+:end -->\n?|<!-- scoreboard:\w+:(?:start|end) -->\n?", re.DOTALL
+)
+
+
+class NotBuilt(UserError):
+    """A name of something that is on the reading list and has no folder here; `item` is what the list knows of it."""
+
+    def __init__(self, item: Item) -> None:
+        where = f": {item.url}" if item.url else ""
+        super().__init__(f"{item.key} is on the reading list and not built yet{where}")
+        self.item = item
 
 
 @dataclass(frozen=True)
 class Notes:
     """A paper's front matter and the sections under it, by heading, in their order.
 
-    `home` is the module that holds the paper's idea, `also` further ones; `arxiv` may be empty; `seeds`
-    are the reading lists that the paper comes from.
+    `home` is the module that holds the paper's idea, `also` further ones; `arxiv` may be empty; `answer` is a
+    sentence on what the recorded results say to the tagline, empty until there are any. `body` and `sections` are
+    without what the scoreboard generates around its table.
     """
 
     slug: str
@@ -38,14 +54,19 @@ class Notes:
     arxiv: tuple[str, ...]
     theme: str
     tagline: str
+    answer: str
     home: str
     also: tuple[str, ...]
-    seeds: tuple[str, ...]
     families: tuple[str, ...]
     aliases: tuple[str, ...]
     status: str
     body: str
     sections: dict[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """The tagline as a sentence: `A rotation of queries and keys is all you need.`"""
+        return f"{self.tagline[0].upper()}{self.tagline[1:]}."
 
     @property
     def study_file(self) -> Path:
@@ -66,17 +87,37 @@ def all_papers(folder: Path = FOLDER) -> list[Notes]:
 def find(name: str, folder: Path = FOLDER) -> Notes:
     """The paper with this slug, alias or arXiv id; case does not count, and `-` equals `_`.
 
-    Raises UserError with the nearest names if there is none.
+    Raises NotBuilt if only the reading list knows it, else UserError with the nearest names.
     """
     direct = folder / _plain(name) / "notes.md"
     if _plain(name).isidentifier() and direct.is_file():
         return read_notes(direct)
-    papers = all_papers(folder)
-    wanted = _arxiv_id(name) or _plain(name)
-    for paper in papers:
-        if wanted in {paper.slug, *map(_plain, paper.aliases), *paper.arxiv}:
-            return paper
-    raise UserError(f"there is no paper {name!r}. {_nearest(wanted, papers)}`allyouneed list` names them all.")
+    papers = {paper.slug: paper for paper in all_papers(folder)}
+    items = all_items(folder)
+    names = _names(papers.values(), items.values())
+    wanted = arxiv_id(name) or _plain(name)
+    if wanted not in names:
+        raise UserError(
+            f"there is no paper {name!r}. {_nearest(wanted, names)}`allyouneed list` names the papers, "
+            "`allyouneed reading` the whole reading list."
+        )
+    key = names[wanted]
+    if key not in papers:
+        raise NotBuilt(items[key])
+    return papers[key]
+
+
+def all_items(folder: Path = FOLDER) -> dict[str, Item]:
+    """The reading list, by key: papers built or not, and what else the lists name."""
+    return reading_list.read_items(folder / reading_list.NAME)
+
+
+def find_item(name: str, folder: Path = FOLDER) -> Item:
+    """The item of the reading list with this key, alias or arXiv id. Raises UserError as `find`."""
+    try:
+        return all_items(folder)[find(name, folder).slug]
+    except NotBuilt as known:
+        return known.item
 
 
 def read_notes(file: Path) -> Notes:
@@ -84,7 +125,8 @@ def read_notes(file: Path) -> Notes:
 
     Raises ValueError if the front matter is missing, incomplete or not YAML.
     """
-    front, body = _split(file)
+    front, text = _split(file)
+    body = _GENERATED.sub("", text).strip()
     missing = [name for name in _REQUIRED if front.get(name) in (None, "")]
     if missing:
         raise ValueError(f"the front matter of {file} lacks {', '.join(missing)}")
@@ -99,9 +141,9 @@ def read_notes(file: Path) -> Notes:
         arxiv=_texts(front.get("arxiv")),
         theme=str(front["theme"]),
         tagline=str(front["tagline"]),
+        answer=str(front.get("answer") or ""),
         home=str(front["home"]),
         also=_texts(front.get("also")),
-        seeds=_texts(front.get("seeds")),
         families=_texts(front.get("families")),
         aliases=_texts(front.get("aliases")),
         status=str(front.get("status") or "built"),
@@ -155,13 +197,20 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
-def _arxiv_id(name: str) -> str | None:
-    match = _ARXIV.match(name.strip())
-    return match[1] if match else None
+def _names(papers: Iterable[Notes], items: Iterable[Item]) -> dict[str, str]:
+    """The slug or key behind every name. Of two that share an arXiv id it is the built one's, else the first's."""
+    papers, items = list(papers), list(items)
+    names = {key: key for key in [*(paper.slug for paper in papers), *(item.key for item in items)]}
+    for paper in papers:
+        for name in (*map(_plain, paper.aliases), *paper.arxiv):
+            names.setdefault(name, paper.slug)
+    for item in items:
+        if item.arxiv:
+            names.setdefault(item.arxiv, item.key)
+    return names
 
 
-def _nearest(wanted: str, papers: Iterable[Notes]) -> str:
-    names = {_plain(name): paper.slug for paper in papers for name in (paper.slug, *paper.aliases, *paper.arxiv)}
-    close = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5)
+def _nearest(wanted: str, names: dict[str, str]) -> str:
+    close = difflib.get_close_matches(wanted, names, n=5)
     slugs = list(dict.fromkeys(names[name] for name in close))[:3]
     return f"Did you mean {' or '.join(slugs)}? " if slugs else ""

@@ -8,17 +8,16 @@ import copy
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from allyouneed.errors import UserError
+from allyouneed.lab import scales as sizes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What a scale says of itself that changes no single trial.
-NOT_IN_TRIALS = ("minutes", "seeds")
 DEFAULT_SEEDS = {"smoke": 2}
 
 
@@ -60,11 +59,15 @@ def grid(**factors: Sequence[Any] | Mapping[str, Any]) -> Grid:
 
 @dataclass(frozen=True)
 class Tune:
-    """What the engine searches for each arm, on seeds that no claim uses: the least mean of `on`."""
+    """What the engine searches for each arm, on seeds that no claim uses: the least mean of `on`.
+
+    `at` are values of the scale that a try takes in place of the study's own, such as fewer steps.
+    """
 
     on: str
     values: dict[str, list[Any]]
     seeds: int = 1
+    at: dict[str, Any] = field(default_factory=dict)
 
     def candidates(self) -> list[dict[str, Any]]:
         """Every combination of the values to try."""
@@ -116,14 +119,16 @@ class Claim:
     function: Callable[..., Any] | None = None
     weaker_form: str | None = None
     not_run: str | None = None
+    trend: bool = False
 
 
 class Study:
     """The experiment of a paper.
 
     `paper` is the paper's slug; `scales` maps scale names to small frozen dataclasses with at least
-    `minutes` (expected, on the hardware the scale is meant for) and, if not 5, `seeds`; `data` names
-    the corpus that `run.data` opens unless the user says `--data`.
+    `minutes` (expected, on the hardware the scale is meant for) and, if not 5, `seeds`; `smaller` lists
+    what makes smaller models, for trends. `data` names the corpus that `run.data` opens unless the user
+    says `--data`; a scale `laptop-multi30k` takes the place of `laptop` where they name multi30k.
     """
 
     def __init__(self, paper: str, scales: Mapping[str, Any], data: str | None = None) -> None:
@@ -138,8 +143,7 @@ class Study:
         self.figures: dict[str, Callable[..., Any]] = {}
         self.file: Path | None = None
         for name, scale in self.scales.items():
-            if not is_dataclass(scale) or not hasattr(scale, "minutes"):
-                raise ValueError(f"scale {name!r} of {paper!r} must be a dataclass with `minutes`, got {scale!r}")
+            sizes.check(name, scale)
 
     def trial(
         self,
@@ -151,7 +155,8 @@ class Study:
         """Declare `f(arm, seed, scale, run, **tuned) -> measurements`, run once for each arm and seed.
 
         `arm` is a list of names, a mapping from names to the values the function receives, or a
-        `grid`. `tune={"lr": [...], "on": "tuning_loss"}` has the engine choose `lr` for every arm.
+        `grid`. `tune={"lr": [...], "on": "tuning_loss"}` has the engine choose `lr` for every arm;
+        `"at": {"max_steps": 100}` lets the tries take less time than the trials.
         A trial that logs nothing for `patience` seconds counts as hanging. With `shared_artifacts`
         all seeds share one copy of each artifact, and the report says so.
         """
@@ -208,18 +213,23 @@ class Study:
         paper: str,
         trial: Callable[..., Any] | tuple[Callable[..., Any], ...] | None = None,
         weaker_form: str | None = None,
+        trend: bool = False,
     ) -> Callable[[F], F]:
         """Declare a claim: its docstring is the statement, its result the evidence (`m.less(...)`).
 
         `paper` is the paper's own figure, `trial` the trial function(s) it reads (default: the
-        study's first), `weaker_form` why it compares something weaker than the paper does.
+        study's first), `weaker_form` why it compares something weaker than the paper does. With
+        `trend` its effect is also measured at the scale's smaller sizes.
         """
 
         def declare(function: F) -> F:
             statement = " ".join((function.__doc__ or "").split())
             if not statement:
                 raise ValueError(f"claim {id} of {self.paper!r} needs a docstring: it is the statement that is judged")
-            self._add_claim(Claim(id, statement, paper, self._names(trial), function, weaker_form))
+            names = self._names(trial)
+            if trend and any(self.trials[name].exclusive for name in names):
+                raise ValueError(f"claim {id} of {self.paper!r} reads a timing, and a trend pairs seeds")
+            self._add_claim(Claim(id, statement, paper, names, function, weaker_form, trend=trend))
             return function
 
         return declare
@@ -236,15 +246,16 @@ class Study:
         self.figures[function.__name__] = function
         return function
 
-    def scale(self, name: str, overrides: Mapping[str, str] | None = None) -> Any:
-        """The named scale, with values from `--set name=value` put in, read as the type they replace.
+    def scale(self, name: str, overrides: Mapping[str, str] | None = None, data: str | None = None) -> Any:
+        """The named scale for that data, with values from `--set name=value`, read as the type they replace.
 
         Raises UserError for an unknown scale, an unknown name or a value of the wrong type.
         """
-        if name not in self.scales:
-            raise UserError(f"{self.paper} has no scale {name!r}; it has {', '.join(self.scales)}")
-        scale = self.scales[name]
-        known = [f.name for f in fields(scale)]
+        askable = sizes.askable(self.scales)
+        if name not in askable:
+            raise UserError(f"{self.paper} has no scale {name!r}; it has {', '.join(askable)}")
+        scale = sizes.find(self.scales, name, data)
+        known = [f.name for f in fields(scale) if f.name != "smaller"]
         for key in overrides or {}:
             if key not in known:
                 raise UserError(f"scale {name!r} of {self.paper} has no value {key!r}; it has {', '.join(known)}")
@@ -340,8 +351,8 @@ def _methods(value: Any) -> set[str]:
 def _tune(tune: Mapping[str, Any]) -> Tune:
     if "on" not in tune:
         raise ValueError('tune needs "on": the measurement on the tune split whose least value is best')
-    values = {name: list(options) for name, options in tune.items() if name not in ("on", "seeds")}
-    return Tune(on=tune["on"], values=values, seeds=tune.get("seeds", 1))
+    values = {name: list(options) for name, options in tune.items() if name not in ("on", "seeds", "at")}
+    return Tune(on=tune["on"], values=values, seeds=tune.get("seeds", 1), at=dict(tune.get("at", {})))
 
 
 def _read(old: Any, name: str, text: str) -> Any:

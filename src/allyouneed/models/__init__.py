@@ -5,7 +5,19 @@ from allyouneed.models.config import EncoderConfig as EncoderConfig
 from allyouneed.models.config import StackConfig as StackConfig
 from allyouneed.models.decoder import Decoder as Decoder
 from allyouneed.models.encoder import Encoder as Encoder
+from allyouneed.models.encoder_decoder import EncoderDecoder as EncoderDecoder
+from allyouneed.models.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
 from allyouneed.models.modes import evaluation_mode as evaluation_mode
 from allyouneed.models.state import DecoderState as DecoderState
 
-__all__ = ["Decoder", "DecoderConfig", "DecoderState", "Encoder", "EncoderConfig", "StackConfig", "evaluation_mode"]
+__all__ = [
+    "Decoder",
+    "DecoderConfig",
+    "DecoderState",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
+    "StackConfig",
+    "evaluation_mode",
+]

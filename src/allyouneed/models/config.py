@@ -51,6 +51,11 @@ class StackConfig:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
     @property
+    def mixers(self) -> dict[str, MixerConfig]:
+        """The mixers of one layer, by name and in their order; the feed-forward comes after them."""
+        return {"mixer": self.mixer}
+
+    @property
     def sizes(self) -> Sizes:
         """What blocks may read, with n_kv_heads = n_heads, head_dim = d_model / n_heads, d_ff = 4 d_model filled in."""
         return Sizes(
@@ -68,7 +73,14 @@ class StackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig(StackConfig):
-    """A stack that reads from left to right."""
+    """A stack that reads from left to right. cross: a mixer that reads the memory; None for a decoder alone."""
+
+    cross: MixerConfig | None = None
+
+    @property
+    def mixers(self) -> dict[str, MixerConfig]:
+        """The mixer over the tokens, then the one that reads the memory."""
+        return super().mixers | ({} if self.cross is None else {"cross": self.cross})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import ClassVar, cast
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from allyouneed.blocks.context import Past
+from allyouneed.blocks.context import Memory, Past
 from allyouneed.blocks.protocols import Sublayer
 from allyouneed.models.config import DecoderConfig
 from allyouneed.models.stack import Stack
@@ -18,13 +18,16 @@ class Decoder(Stack):
     causal: ClassVar[bool] = True
     config: DecoderConfig
 
-    def new_state(self, batch_size: int) -> DecoderState:
-        """The state before the first token, on the model's device and in its precision."""
+    def new_state(self, batch_size: int, memory: Memory | None = None) -> DecoderState:
+        """The state before the first token, on the model's device and in its precision.
+
+        memory: what the layers read at every step, of as many rows.
+        """
         weight = self.embedding.weight
         layers = [
             layer.new_state(batch_size, weight.device, weight.dtype) for layer in cast(list[Sublayer], self.layers)
         ]
-        return DecoderState(batch_size, Past.none(weight.device), layers)
+        return DecoderState(batch_size, Past.none(weight.device), layers, memory)
 
     def step(
         self, tokens: Int[Tensor, "batch seq"], state: DecoderState, mask: Bool[Tensor, "batch seq"] | None = None

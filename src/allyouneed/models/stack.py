@@ -1,5 +1,7 @@
 """The trunk that decoders and encoders share: embedding, positions, layers, final norm, head."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -7,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from allyouneed.blocks.context import Context, Record
+from allyouneed.blocks.context import Context, Memory, Record
 from allyouneed.blocks.initial import initialize
 from allyouneed.models.config import StackConfig
 from allyouneed.models.state import DecoderState
@@ -15,25 +17,35 @@ from allyouneed.models.state import DecoderState
 Inputs = Int[Tensor, "batch seq"] | Float[Tensor, "batch seq d_model"]
 
 
+@contextmanager
+def drawn_from(seed: int | None, model: nn.Module) -> Iterator[None]:
+    """What is built into `model` inside gets its weights from `seed`, each by its own name in `model`.
+
+    PyTorch's global generator is left alone, unless `seed` is None: then it draws one.
+    """
+    if seed is None:
+        seed = int(torch.randint(2**62, ()))
+    # Constructors draw from the global generator; forked and seeded, what they leave follows from the seed.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+    initialize(model, seed)
+
+
 class Stack(nn.Module):
     """Layers over tokens; subclasses say in which direction they read.
 
     Weights are drawn from `seed`, each by its own name: stacks that differ in one block start equal
-    everywhere else. PyTorch's global generator is left alone, unless `seed` is None: then it draws one.
+    everywhere else. None lets PyTorch's global generator draw the seed.
     """
 
     causal: ClassVar[bool]
 
     def __init__(self, config: StackConfig, seed: int | None = 0) -> None:
         super().__init__()
-        if seed is None:
-            seed = int(torch.randint(2**62, ()))
         self.config = config
-        # Constructors draw from the global generator; forked and seeded, what they leave follows from the seed.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawn_from(seed, self):
             self._build(config)
-        initialize(self, seed)
 
     def _build(self, config: StackConfig) -> None:
         sizes = config.sizes
@@ -41,13 +53,19 @@ class Stack(nn.Module):
         self.positions = config.positions.build(sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList()
+        mixers = config.mixers.items()
         for _ in range(config.n_layers):
-            sublayers = {"mixer": config.mixer.build(sizes, positions=self.positions)}
+            sublayers = {name: mixer.build(sizes, positions=self.positions) for name, mixer in mixers}
             if config.feedforward is not None:
                 sublayers["feedforward"] = config.feedforward.build(sizes)
             self.layers.append(config.residual.build(sizes, sublayers, config.norm))
         self.final_norm = config.norm.build(sizes) if config.residual.final_norm else nn.Identity()
         self.unembedding = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    def share_embedding(self, embedding: nn.Embedding) -> None:
+        """Read and, if tied, write with the embedding of another stack; it stays listed under that one alone."""
+        del self.embedding
+        object.__setattr__(self, "embedding", embedding)
 
     def hidden(
         self,
@@ -57,6 +75,8 @@ class Stack(nn.Module):
         segments: Int[Tensor, "batch seq"] | None = None,
         state: DecoderState | None = None,
         record: Record | None = None,
+        *,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What enters the head.
 
@@ -66,11 +86,16 @@ class Stack(nn.Module):
         segments: numbers of the documents of a packed row, which do not see one another.
         state: of the tokens read before these; moved behind them.
         record: filled by the blocks with their side outputs, by name.
+        memory: what the layers may read besides; a state has its own.
         """
-        if state is not None and state.batch_size != len(inputs):
-            raise ValueError(f"the state has {state.batch_size} rows, the inputs have {len(inputs)}")
-        past = state.past if state is not None else None
-        ctx = Context.of(inputs, mask, positions, segments, causal=self.causal, past=past, record=record)
+        past = None
+        if state is not None:
+            if state.batch_size != len(inputs):
+                raise ValueError(f"the state has {state.batch_size} rows, the inputs have {len(inputs)}")
+            if memory is not None:
+                raise ValueError("a state carries its own memory: give it to new_state, not to the forward as well")
+            past, memory = state.past, state.memory
+        ctx = Context.of(inputs, mask, positions, segments, causal=self.causal, past=past, record=record, memory=memory)
         x = inputs if inputs.is_floating_point() else self.embedding(inputs)
         x = self.dropout(self.positions.embed(x, ctx))
         after: list[Any] = []
@@ -93,6 +118,8 @@ class Stack(nn.Module):
         segments: Int[Tensor, "batch seq"] | None = None,
         state: DecoderState | None = None,
         record: Record | None = None,
+        *,
+        memory: Memory | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
         """Logits at every position; the arguments are those of `hidden`."""
-        return self.head(self.hidden(inputs, mask, positions, segments, state, record))
+        return self.head(self.hidden(inputs, mask, positions, segments, state, record, memory=memory))

@@ -1,11 +1,11 @@
-"""The state of a whole decoder: where its rows stand, and what each of its layers remembers."""
+"""The state of a whole decoder: where its rows stand, what each layer remembers, and the memory they read."""
 
 from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
 
-from allyouneed.blocks.context import Past
+from allyouneed.blocks.context import Memory, Past
 from allyouneed.blocks.protocols import State
 
 LayerState = tuple[State | None, ...]  # one entry a sublayer
@@ -13,10 +13,13 @@ Snapshot = tuple[Past, list[tuple[Any, ...]]]
 
 
 class DecoderState:
-    """Filled in place: `model(tokens, state=state)` reads on from it and moves it behind `tokens`."""
+    """Filled in place: `model(tokens, state=state)` reads on from it and moves it behind `tokens`.
 
-    def __init__(self, batch_size: int, past: Past, layers: list[LayerState]) -> None:
-        self.batch_size, self.past, self.layers = batch_size, past, layers
+    memory: what every step may read besides; it stays what it is (None for a decoder alone).
+    """
+
+    def __init__(self, batch_size: int, past: Past, layers: list[LayerState], memory: Memory | None = None) -> None:
+        self.batch_size, self.past, self.layers, self.memory = batch_size, past, layers, memory
 
     @property
     def lengths(self) -> Int[Tensor, "batch"]:
@@ -26,7 +29,8 @@ class DecoderState:
     def select(self, rows: Int[Tensor, "rows"]) -> "DecoderState":
         """A state of its own of the given rows, in that order, repeated where `rows` repeats them."""
         layers = [tuple(None if s is None else s.select(rows) for s in layer) for layer in self.layers]
-        return DecoderState(len(rows), self.past.select(rows), layers)
+        memory = None if self.memory is None else self.memory.select(rows)
+        return DecoderState(len(rows), self.past.select(rows), layers, memory)
 
     def snapshot(self) -> Snapshot:
         """Something small from which `restore` finds the way back to this moment."""

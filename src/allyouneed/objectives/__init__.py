@@ -5,11 +5,13 @@ from allyouneed.objectives.cross_entropy import cross_entropy, cross_entropy_ref
 from allyouneed.objectives.loss import Loss, Objective
 from allyouneed.objectives.masked_lm import MaskedLM, mask_tokens
 from allyouneed.objectives.token_loss import predict, token_loss
+from allyouneed.objectives.translation import Translation
 
 __all__ = [
     "Loss",
     "MaskedLM",
     "Objective",
+    "Translation",
     "causal_lm",
     "cross_entropy",
     "cross_entropy_reference",

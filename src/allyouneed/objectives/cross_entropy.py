@@ -6,7 +6,8 @@ takes a few rows at a time while they lie in the cache, and leaves there and the
 
     d loss / d logits = softmax(logits) - onehot(target),
 
-in the logits' own type: nothing else is kept.
+in the logits' own type: nothing else is kept. With label smoothing (Szegedy et al., arXiv:1512.00567,
+section 7) the target is (1 - label_smoothing) onehot + label_smoothing / vocab in place of onehot.
 """
 
 from typing import Any
@@ -22,26 +23,31 @@ CPU_BLOCK, GPU_BLOCK = 2**20, 2**27
 
 
 def cross_entropy(
-    logits: Float[Tensor, "items vocab"], targets: Int[Tensor, "items"], ignore: int
+    logits: Float[Tensor, "items vocab"], targets: Int[Tensor, "items"], ignore: int, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
     """Sum of -log softmax(logits)[target] in nats over the items whose target is not `ignore`.
 
-    Computed in float32 at least. Differentiable once; for second derivatives take the reference.
+    label_smoothing: the share of each target that is spread evenly over the whole vocabulary.
+
+    Computed in float32 at least. Differentiable once; for second derivatives take the reference. Raises
+    ValueError unless 0 <= label_smoothing <= 1.
     """
-    return _CrossEntropy.apply(logits, targets, ignore)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], got {label_smoothing}")
+    return _CrossEntropy.apply(logits, targets, ignore, label_smoothing)
 
 
 def cross_entropy_reference(
-    logits: Float[Tensor, "items vocab"], targets: Int[Tensor, "items"], ignore: int
+    logits: Float[Tensor, "items vocab"], targets: Int[Tensor, "items"], ignore: int, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
     """The same by torch's own function."""
     exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(exact, targets, ignore_index=ignore, reduction="sum")
+    return F.cross_entropy(exact, targets, ignore_index=ignore, reduction="sum", label_smoothing=label_smoothing)
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, ignore: int) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, ignore: int, label_smoothing: float) -> Tensor:
         dtype = torch.promote_types(logits.dtype, torch.float32)
         total = torch.zeros((), dtype=dtype, device=logits.device)
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
@@ -53,17 +59,21 @@ class _CrossEntropy(torch.autograd.Function):
             scores = logits[block].to(dtype, copy=True)
             scores -= scores.amax(dim=1, keepdim=True)
             right = scores.gather(1, target)
+            if label_smoothing:
+                right = (1 - label_smoothing) * right + label_smoothing * scores.mean(dim=1, keepdim=True)
             normaliser = scores.exp_().sum(dim=1, keepdim=True)
             total += (normaliser.log() - right).where(scored, 0).sum()
             if gradient is not None:
                 scores *= scored / normaliser
-                scores.scatter_add_(1, target, -scored.to(dtype))
+                scores.scatter_add_(1, target, (label_smoothing - 1) * scored.to(dtype))
+                if label_smoothing:
+                    scores -= (label_smoothing / logits.shape[1]) * scored.to(dtype)
                 gradient[block] = scores
         ctx.save_for_backward(gradient)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * scale.to(gradient.dtype), None, None
+        return gradient * scale.to(gradient.dtype), None, None, None

@@ -9,13 +9,20 @@ from allyouneed.objectives.loss import Loss
 
 
 def token_loss(
-    logits: Float[Tensor, "batch seq vocab"], targets: Int[Tensor, "batch seq"], ignore: int = IGNORE
+    logits: Float[Tensor, "batch seq vocab"],
+    targets: Int[Tensor, "batch seq"],
+    ignore: int = IGNORE,
+    label_smoothing: float = 0.0,
 ) -> Loss:
     """Sum of -log p(target) in nats over the positions whose target is not `ignore`, and their number.
 
+    label_smoothing: the share of each target that is spread evenly over the whole vocabulary. Padding gets
+        none of it, for positions that are not scored cost nothing.
+
     Computed in float32 at least, whatever the precision of the logits.
     """
-    return Loss(cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore), (targets != ignore).sum())
+    total = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore, label_smoothing)
+    return Loss(total, (targets != ignore).sum())
 
 
 def predict(model: nn.Module, tokens: Int[Tensor, "batch seq"], batch: TokenBatch) -> Float[Tensor, "batch seq vocab"]:

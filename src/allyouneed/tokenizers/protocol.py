@@ -1,9 +1,10 @@
 """What every tokenizer can do."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Text to token ids in 0..vocab_size - 1 and back, and itself to JSON values and back."""
 

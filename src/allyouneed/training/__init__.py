@@ -1,14 +1,16 @@
 """One training loop, `fit`, with exact resume; optimiser, schedules, averages of weights, and `evaluate`."""
 
+from allyouneed.training.averaging import CheckpointAverage
 from allyouneed.training.ema import EMA
 from allyouneed.training.evaluate import evaluate
 from allyouneed.training.fit import FitResult, NonFiniteLoss, fit
 from allyouneed.training.optimizer import adamw
-from allyouneed.training.schedules import Schedule, constant, cosine, wsd
+from allyouneed.training.schedules import Schedule, constant, cosine, inverse_sqrt, transformer_lr, wsd
 from allyouneed.training.stream import Saved, Stream
 
 __all__ = [
     "EMA",
+    "CheckpointAverage",
     "FitResult",
     "NonFiniteLoss",
     "Saved",
@@ -19,5 +21,7 @@ __all__ = [
     "cosine",
     "evaluate",
     "fit",
+    "inverse_sqrt",
+    "transformer_lr",
     "wsd",
 ]

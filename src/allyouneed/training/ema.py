@@ -1,11 +1,12 @@
 """An exponential moving average of the weights, kept beside training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from allyouneed.training.weights import copy_weights, lent
 
 
 class EMA:
@@ -20,7 +21,7 @@ class EMA:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must lie in [0, 1), got {decay}")
         self.decay = decay
-        self._average = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self._average = copy_weights(model)
 
     @torch.no_grad()
     def update(self, step: int, model: nn.Module) -> None:
@@ -32,15 +33,9 @@ class EMA:
         """The averaged weights by parameter name; the tensors themselves, not copies."""
         return dict(self._average)
 
-    @contextmanager
-    def applied(self, model: nn.Module) -> Iterator[None]:
+    def applied(self, model: nn.Module) -> AbstractContextManager[None]:
         """Within the block the model has the averaged weights; afterwards its own again."""
-        own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-        _copy_into(model, self._average)
-        try:
-            yield
-        finally:
-            _copy_into(model, own)
+        return lent(model, self._average)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The average by parameter name."""
@@ -52,9 +47,3 @@ class EMA:
             raise ValueError(f"the saved average is of other parameters: {sorted(state.keys() ^ self._average.keys())}")
         for name, tensor in self._average.items():
             tensor.copy_(state[name])
-
-
-@torch.no_grad()
-def _copy_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])

@@ -60,6 +60,7 @@ def fit(
     schedule: Schedule = cosine,
     weight_decay: float = 0.1,
     betas: tuple[float, float] = (0.9, 0.95),
+    eps: float = 1e-8,
     grad_clip: float | None = 1.0,
     micro_batch_size: int | None = None,
     precision: Precision = "fp32",
@@ -77,6 +78,7 @@ def fit(
         moved to the model's device. With `micro_batch_size` it goes through the model that many rows
         at a time, and the gradient is that of the whole batch however raggedly it is masked.
     lr, warmup_steps, schedule: the rate of step s is `lr * schedule(s, max_steps, warmup_steps)`.
+    weight_decay, betas, eps: AdamW's; see `training.optimizer`.
     grad_clip: the largest norm of the whole gradient; None does not clip.
     precision: "bf16" runs the forward pass under autocast; weights and optimiser keep their type.
     seed: of torch's global generators, set at the start (dropout, masks).
@@ -93,7 +95,7 @@ def fit(
     """
     _check_settings(max_steps, warmup_steps, log_every, micro_batch_size, precision)
     rates = [lr * schedule(step, max_steps, warmup_steps) for step in range(1, max_steps + 1)]
-    optimizer = adamw(model, lr, weight_decay, betas)
+    optimizer = adamw(model, lr, weight_decay, betas, eps)
     state = TrainingState(model, optimizer, stream, keep or {})
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     autocast = torch.autocast(state.device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -106,6 +108,7 @@ def fit(
             "learning rates": [rates[0], rates[max_steps // 2], rates[-1], sum(rates)],
             "weight_decay": weight_decay,
             "betas": betas,
+            "eps": eps,
             "grad_clip": grad_clip,
             "micro_batch_size": micro_batch_size,
             "precision": precision,

@@ -4,7 +4,13 @@ from torch import nn
 from torch.optim import AdamW
 
 
-def adamw(model: nn.Module, lr: float, weight_decay: float = 0.1, betas: tuple[float, float] = (0.9, 0.95)) -> AdamW:
+def adamw(
+    model: nn.Module,
+    lr: float,
+    weight_decay: float = 0.1,
+    betas: tuple[float, float] = (0.9, 0.95),
+    eps: float = 1e-8,
+) -> AdamW:
     """Torch's fused AdamW over the parameters that require gradients, in two groups.
 
     Parameters with two axes or more (linears, embeddings) decay; vectors and scalars (biases, norms) do
@@ -17,4 +23,4 @@ def adamw(model: nn.Module, lr: float, weight_decay: float = 0.1, betas: tuple[f
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=True)
+    return AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, eps=eps, fused=True)

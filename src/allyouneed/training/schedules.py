@@ -24,6 +24,26 @@ def constant(step: int, max_steps: int, warmup_steps: int = 0) -> float:
     return step / warmup_steps if step <= warmup_steps else 1.0
 
 
+def inverse_sqrt(step: int, max_steps: int, warmup_steps: int) -> float:
+    """Warm-up, then falling as 1 / sqrt(step): with `lr=transformer_lr(...)` the rate of "Attention Is All You Need".
+
+    Vaswani et al., 2017, arXiv:1706.03762, section 5.3. Raises ValueError without a warm-up: its length is
+    also what the fall is measured in.
+    """
+    _check_warmup(warmup_steps)
+    return step / warmup_steps if step <= warmup_steps else math.sqrt(warmup_steps / step)
+
+
+def transformer_lr(d_model: int, warmup_steps: int) -> float:
+    """The highest rate of "Attention Is All You Need", d_model^-0.5 warmup_steps^-0.5, reached as warm-up ends.
+
+    `transformer_lr(d_model, warmup_steps) * inverse_sqrt(step, max_steps, warmup_steps)` is equation 3 of
+    section 5.3 at every step. Raises ValueError without a warm-up.
+    """
+    _check_warmup(warmup_steps)
+    return (d_model * warmup_steps) ** -0.5
+
+
 def wsd(step: int, max_steps: int, warmup_steps: int = 0, decay: float = 0.2, floor: float = 0.0) -> float:
     """Warm-up, stable, decay: 1 until the last `decay` of all steps, then linearly down to `floor`.
 
@@ -35,3 +55,8 @@ def wsd(step: int, max_steps: int, warmup_steps: int = 0, decay: float = 0.2, fl
     if step <= max_steps - decay_steps:
         return 1.0
     return floor + (1 - floor) * (max_steps - step) / decay_steps
+
+
+def _check_warmup(warmup_steps: int) -> None:
+    if warmup_steps < 1:
+        raise ValueError(f"inverse_sqrt needs warmup_steps of at least 1 (the paper: 4000), got {warmup_steps}")

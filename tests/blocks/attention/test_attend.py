@@ -29,19 +29,6 @@ def assert_all_close(ours, theirs):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
-@pytest.fixture
-def fused(monkeypatch):
-    """The keyword arguments of every call of PyTorch's fused attention."""
-    calls, original = [], F.scaled_dot_product_attention
-
-    def spy(*args, **kwargs):
-        calls.append(kwargs)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
-    return calls
-
-
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
 def test_causal_equals_the_reference(kv_heads):
     inputs = qkv(kv_heads=kv_heads)

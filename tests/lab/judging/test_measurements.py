@@ -127,6 +127,63 @@ class TestGrid:
             self.M.where(norm="prex")
 
 
+# By seed, what is chosen by and what is judged: pre is best at lr 2 with seed 0, at lr 1 with seed 1; post at 1.
+TRIED = {
+    ("pre", "1"): ([3, 1], [3.3, 1.1]),
+    ("pre", "2"): ([2, 2], [2.2, 0.9]),
+    ("post", "1"): ([4, 4], [4.4, 4.5]),
+    ("post", "2"): ([5, math.nan], [1, 1]),
+}
+TRIED_RESULTS = [
+    result(f"norm={norm}, lr={lr}", seed, factors={"norm": norm, "lr": lr}, tune=tune[seed], loss=loss[seed])
+    for seed in (0, 1)
+    for (norm, lr), (tune, loss) in TRIED.items()
+]
+
+
+class TestBestOfAGrid:
+    M = Measurements(TRIED_RESULTS, arms=["norm=post, lr=1", "norm=post, lr=2", "norm=pre, lr=1", "norm=pre, lr=2"])
+
+    def test_each_seed_has_the_run_with_the_least_of_what_is_chosen_by(self):
+        best = self.M.best("lr", on="tune")
+        assert best.arms == ["post", "pre"]
+        assert best.values("loss", "pre").tolist() == [2.2, 1.1]
+        assert best.values("loss", "post").tolist() == [4.4, 4.5]
+
+    def test_a_record_is_told_what_the_choice_has_read(self):
+        evidence = self.M.best("lr", on="tune").less("loss", "pre", than="post")
+        assert evidence.values == pytest.approx([2.2, 3.4])
+        tuned = {(f"norm={norm}, lr={lr}", "tune") for norm, lr in TRIED}
+        chosen = {("norm=pre, lr=1", "loss"), ("norm=pre, lr=2", "loss"), ("norm=post, lr=1", "loss")}
+        assert set(evidence.uses) == tuned | chosen
+
+    def test_a_seed_that_not_every_value_was_run_with_is_left_out(self):
+        few = Measurements(r for r in TRIED_RESULTS if (r.arm, r.seed) != ("norm=pre, lr=1", 1))
+        best = few.best("lr", on="tune")
+        assert best.values("loss", "pre").tolist() == [2.2]
+        effect = best.effect(lambda u: u["post"]["loss"] - u["pre"]["loss"])
+        assert effect.notes == ("seed 1 left out: pre was not run with it",)
+
+    def test_it_goes_with_factors_that_are_fixed(self):
+        assert self.M.where(norm="pre").best("lr", on="tune").arms == ["norm=pre"]
+        assert self.M.best("lr", on="tune").where(norm="pre").values("loss", "norm=pre").tolist() == [2.2, 1.1]
+
+    def test_a_value_that_failed_fails_the_choice(self):
+        for arm in ("norm=pre, lr=1", "norm=pre, lr=9"):  # lr 9 has no run at all
+            m = self.M.judged(0.95, [Failure("train", arm, 2, "ran out of memory")]).best("lr", on="tune")
+            with pytest.raises(TrialFailed, match="seed 2 failed: ran out of memory"):
+                m.less("loss", "pre", than="post")
+
+    def test_a_failure_of_another_group_is_none_of_its_business(self):
+        m = self.M.judged(0.95, [Failure("train", "norm=pre, lr=1", 2, "ran out of memory")]).best("lr", on="tune")
+        assert m.effect(lambda u: u["post"]["loss"]).above(0).n == 2
+
+    def test_a_factor_has_its_values_in_the_order_declared(self):
+        assert self.M.factor("norm") == ["post", "pre"]
+        with pytest.raises(ClaimError, match="nearest: lr"):
+            self.M.best("lrr", on="tune")
+
+
 class TestSeeds:
     def test_less_is_the_t_interval_of_the_paired_differences(self):
         evidence = over_seeds(**PAIRED).less("loss", "new", than="old")

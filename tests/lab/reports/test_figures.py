@@ -1,4 +1,4 @@
-"""The three plots, in both themes, from made-up measurements."""
+"""The plots, in both themes, from made-up measurements."""
 
 import itertools
 
@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 
 from allyouneed.lab.judging.measurements import Measurements
 from allyouneed.lab.reports import figures, style
+from allyouneed.lab.trials.result import TrialResult
 
 from ..outcomes import FLOORS, results
 
@@ -41,6 +42,75 @@ def test_bars_show_every_seed(m):
     axes = figures.bars(m, "test_loss", y="loss").axes[0]
     dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
     assert [sorted(line.get_ydata()) for line in dots] == [sorted(m.values("test_loss", arm)) for arm in m.arms]
+
+
+def test_lines_take_one_vector_as_well(m):
+    vectors = [
+        TrialResult("train", arm, seed, {"loss": [1.0 + seed, 2.0 + seed]}, [], {}, 1.0, {})
+        for arm in FLOORS
+        for seed in (0, 1)
+        if arm != "learned"  # an arm whose runs failed
+    ]
+    m = Measurements(vectors, arms=list(FLOORS))
+    drawn = lines_by_arm(figures.lines(m, "loss", at=[3, 5], x="layers", y="loss"))
+    assert drawn["rope"].get_xdata().tolist() == [3, 5]
+    assert drawn["rope"].get_ydata().tolist() == [1.5, 2.5]
+
+
+GRID = [
+    TrialResult(
+        "train",
+        f"norm={norm}, warmup={warmup}, lr={lr}",
+        seed,
+        {"loss": loss + seed},
+        [],
+        {},
+        1.0,
+        {"norm": norm, "warmup": warmup, "lr": lr},
+    )
+    for (norm, warmup, lr), loss in {
+        ("pre", "none", "1"): 1,
+        ("pre", "none", "2"): 2,
+        ("pre", "linear", "1"): 3,
+        ("pre", "linear", "2"): 4,
+        ("post", "none", "1"): 5,
+        ("post", "linear", "1"): 7,
+        ("post", "linear", "2"): 8,
+    }.items()
+    for seed in (0, 1)
+]
+
+
+def test_a_heatmap_has_the_mean_of_each_cell_in_its_place():
+    figure = figures.heatmap(Measurements(GRID), "loss", x="lr", y="warmup", panels="norm", label="nats")
+    pre, post = figure.axes
+    assert (pre.get_title(loc="left"), post.get_title(loc="left")) == ("pre", "post")
+    assert pre.images[0].get_array().tolist() == [[1.5, 2.5], [3.5, 4.5]]
+    assert {text.get_position(): text.get_text() for text in post.texts} == {
+        (0, 0): "5.500",
+        (0, 1): "7.500",
+        (1, 1): "8.500",
+    }
+    assert pre.images[0].get_clim() == post.images[0].get_clim() == (1.5, 8.5)
+    assert [label.get_text() for label in pre.get_yticklabels()] == ["none", "linear"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_number_in_a_cell_can_be_read(dark):
+    drawn = []
+
+    def draw(m):
+        drawn.append(figures.heatmap(m, "loss", x="lr", y="warmup", panels="norm", label="nats"))
+        return drawn[0]
+
+    figures.draw(draw, Measurements(GRID), dark=dark)
+    for axes in drawn[0].axes:
+        image = axes.images[0]
+        for text in axes.texts:
+            column, row = text.get_position()
+            cell = luminance(image.cmap(image.norm(image.get_array()[row, column]))[:3])
+            light, deep = sorted([cell, luminance(text.get_color())], reverse=True)
+            assert (light + 0.05) / (deep + 0.05) >= 3
 
 
 def test_one_seed_is_drawn_without_a_band():

@@ -157,6 +157,6 @@ def test_minutes_may_change(record):
 
 def test_lists_of_numbers_take_one_line_and_texts_stay_as_they_are():
     values = {"a": [1.5, 2], "text": "[ 1,\n 2 ]", "rows": [{"b": [3, 4]}], "none": []}
-    text = records._numbers_on_one_line(json.dumps(values, indent=1))
+    text = records.numbers_on_one_line(json.dumps(values, indent=1))
     assert json.loads(text) == values
     assert '"a": [1.5, 2]' in text

@@ -69,6 +69,20 @@ def test_a_papers_block_holds_its_own_claims_alone(recorded, readme):
     assert readme.read_text().splitlines()[1] == "No verdict is recorded yet."
 
 
+def test_the_answers_block_opens_with_the_sentence_and_is_checked(recorded, readme, monkeypatch):
+    monkeypatch.setattr(scoreboard, "status", lambda record: "current")
+    readme.write_text("<!-- answer:rope:start -->\n<!-- answer:rope:end -->\n" + README)
+    scoreboard.write_blocks(readme, recorded)
+    lines = readme.read_text().splitlines()
+    assert lines[1] == "**“A rotation of queries and keys is all you need.”**"
+    assert lines[3].startswith("Measured: 1 of 3 claims hold at laptop scale")
+    assert lines[4] == "<!-- answer:rope:end -->"
+    assert "| **C1** " in readme.read_text()
+    assert scoreboard.problems([readme], recorded) == []
+    recorded[0].values["judgements"][0]["word"] = "contradicted"
+    assert "out of date" in scoreboard.problems([readme], recorded)[0]
+
+
 def test_a_file_without_markers_is_refused(recorded, readme):
     readme.write_text("# Title\n")
     with pytest.raises(UserError, match="scoreboard:start"):

@@ -16,13 +16,17 @@ from allyouneed.blocks.protocols import PositionScheme, Sizes
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention over all keys that the context allows. bias: of all four projections."""
+    """Attention over all keys that the context allows.
+
+    bias: of all four projections. scale: of the scores; 1 / sqrt(head_dim) unless given.
+    """
 
     bias: bool = False
+    scale: float | None = None
 
     def build(self, sizes: Sizes, positions: PositionScheme) -> nn.Module:
         """A mixer of n_heads query heads and n_kv_heads key and value heads of head_dim channels."""
-        return MultiHeadAttention(sizes, positions, self.bias)
+        return MultiHeadAttention(sizes, positions, self.bias, self.scale)
 
 
 class MultiHeadAttention(nn.Module):
@@ -30,9 +34,10 @@ class MultiHeadAttention(nn.Module):
 
     positions: PositionScheme
 
-    def __init__(self, sizes: Sizes, positions: PositionScheme, bias: bool) -> None:
+    def __init__(self, sizes: Sizes, positions: PositionScheme, bias: bool, scale: float | None) -> None:
         super().__init__()
         self.n_heads, self.n_kv_heads, self.head_dim = sizes.n_heads, sizes.n_kv_heads, sizes.head_dim
+        self.scale = sizes.head_dim**-0.5 if scale is None else scale
         self.q = nn.Linear(sizes.d_model, sizes.n_heads * sizes.head_dim, bias=bias)
         self.k = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
         self.v = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
@@ -60,5 +65,5 @@ class MultiHeadAttention(nn.Module):
             state = state.append(k, v, slots)
             k, v = state.keys.to(q.dtype), state.values.to(q.dtype)  # read under another autocast, perhaps
         bias = self.positions.score_bias(ctx, slots.positions)
-        y = attend(q, k, v, attention_mask(ctx, slots), bias, self.head_dim**-0.5)
+        y = attend(q, k, v, attention_mask(ctx, slots), bias, self.scale)
         return self.out(y.transpose(1, 2).flatten(2)), state

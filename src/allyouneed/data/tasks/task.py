@@ -93,15 +93,16 @@ class Task(ABC):
         return TokenBatch(torch.from_numpy(tokens[:, :-1].copy()), torch.from_numpy(targets), torch.from_numpy(mask))
 
 
-class TaskStream(NumberedStream):
+class TaskStream(NumberedStream[TokenBatch]):
     """Endless batches of a task's train problems."""
 
     def __init__(self, task: Task, batch_size: int, seed: int) -> None:
         super().__init__(batch_size, seed)
         self.task = task
 
-    def draw(self, random: np.random.Generator) -> TokenBatch:
+    def draw(self, n: int) -> TokenBatch:
         """Problems drawn until enough of them are train's. Raises ValueError if hardly any is."""
+        random = self.random(n)
         problems = self.task.draw(0, random)
         for _ in range(100):  # nine problems in ten are train's, so the first round is nearly always enough
             drawn = self.task.draw(self.batch_size + self.batch_size // 4 + 8, random)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from allyouneed.lab.judging.evidence import ClaimError, Evidence, GateResult
+from allyouneed.lab.judging.trend import Trend
 from allyouneed.lab.outcome import Failure
 from allyouneed.lab.study import Claim, Gate
 
@@ -19,7 +20,10 @@ WORDS = ("holds", "contradicted", "inconclusive", "not run")
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its verdict: one of WORDS, and for the last two possibly a reason."""
+    """A claim with its verdict: one of WORDS, and for the last two possibly a reason.
+
+    `trend` is how its effect moves with the model's size, where smaller sizes were run.
+    """
 
     id: str
     statement: str
@@ -28,6 +32,7 @@ class Judgement:
     reason: str = ""
     weaker_form: str | None = None
     evidence: Evidence | None = None
+    trend: Trend | None = None
 
     @property
     def verdict(self) -> str:
@@ -37,13 +42,22 @@ class Judgement:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return plain | {"evidence": self.evidence.to_dict() if self.evidence else None}
+        return plain | {
+            "evidence": self.evidence.to_dict() if self.evidence else None,
+            "trend": self.trend.to_dict() if self.trend else None,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Judgement":
         """The judgement that `to_dict` described."""
-        evidence = values["evidence"]
-        return cls(**{**values, "evidence": Evidence.from_dict(evidence) if evidence else None})
+        evidence, trend = values["evidence"], values.get("trend")
+        return cls(
+            **{
+                **values,
+                "evidence": Evidence.from_dict(evidence) if evidence else None,
+                "trend": Trend.from_dict(trend) if trend else None,
+            }
+        )
 
 
 def judge(

@@ -88,6 +88,7 @@ class Effect:
             seeds=self.seeds,
             uses=self.uses,
             claimed=(self._shown(low), self._shown(high)),
+            is_log=self.is_log,
         )
 
     def _exact(self, low: float, high: float, bar: str) -> Evidence:

@@ -27,7 +27,7 @@ class Evidence:
     `seeds` says which seeds took part, `uses` which (arm, measurement) the claim read. `bar` says in words
     between which ends, `claimed`, the effect is claimed to lie.
     `smallest_effect` is the distance beyond the bar that this n shows with 80 % power, or for a
-    two-sided bar the narrowest margin. Ratios are given as ratios.
+    two-sided bar the narrowest margin. With `is_log` all of these are ratios, judged by their logarithms.
     """
 
     estimate: float
@@ -45,6 +45,7 @@ class Evidence:
     seeds: tuple[int, ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
     claimed: tuple[float, float] = (-math.inf, math.inf)
+    is_log: bool = False
 
     def __str__(self) -> str:
         """For a table: `0.031 [0.012, 0.05]`, or `3e-08 (exact)`."""

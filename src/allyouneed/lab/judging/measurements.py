@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from allyouneed.lab.judging.choice import Choice
 from allyouneed.lab.judging.comparisons import Comparisons
 from allyouneed.lab.judging.effects import Effect
 from allyouneed.lab.judging.evidence import UNITS, ClaimError, GateResult, TrialFailed
@@ -37,6 +38,7 @@ class Measurements(Comparisons):
         arms: Sequence[str] = (),
         failures: Sequence["Failure"] = (),
         fixed: Mapping[str, str] | None = None,
+        best: Choice | None = None,
         data: Any = None,
         scale: Any = None,
         level: float = 0.95,
@@ -49,10 +51,13 @@ class Measurements(Comparisons):
         self._declared = tuple(arms)
         self._failures = tuple(failures)
         self._fixed = dict(fixed or {})
-        mine = [r for r in self.results if r.trial == self.trial and self._fixed.items() <= r.factors.items()]
+        self._best = best
+        of_trial = [r for r in self.results if r.trial == self.trial]
+        self._mine = mine = [r for r in of_trial if self._fixed.items() <= r.factors.items()]
         mine.sort(key=lambda r: self._declared.index(r.arm) if r.arm in self._declared else len(self._declared))
-        self._by_arm: dict[str, dict[int, TrialResult]] = {} if self._fixed else {arm: {} for arm in arms}
-        for result in mine:
+        renamed = bool(self._fixed or best)
+        self._by_arm: dict[str, dict[int, TrialResult]] = {} if renamed else {arm: {} for arm in arms}
+        for result in best.among(mine) if best else mine:
             seeds = self._by_arm.setdefault(self._name(result), {})
             if result.seed in seeds:
                 raise ValueError(f"{result.trial}: two results of {result.arm}, seed {result.seed}")
@@ -60,6 +65,7 @@ class Measurements(Comparisons):
         failed = [f for f in self._failures if f.trial == self.trial]
         names = {result.arm: self._name(result) for result in mine}
         self._failed = {(names.get(f.arm, f.arm), f.seed): f for f in failed}
+        self._lost = {f.arm for f in failed} - {result.arm for result in of_trial}
 
     @property
     def arms(self) -> list[str]:
@@ -83,14 +89,27 @@ class Measurements(Comparisons):
 
         Raises ClaimError for an unknown factor or value.
         """
-        mine = [r for r in self.results if r.trial == self.trial]
         for factor, value in factors.items():
-            values = {r.factors[factor] for r in mine if factor in r.factors}
-            if not values:
-                raise ClaimError(f"no {unknown('factor', factor, {name for r in mine for name in r.factors})}")
+            values = self.factor(factor)
             if str(value) not in values:
-                raise ClaimError(f"factor {factor!r} has no {unknown('value', str(value), sorted(values))}")
+                raise ClaimError(f"factor {factor!r} has no {unknown('value', str(value), values)}")
         return self._with(fixed=self._fixed | {factor: str(value) for factor, value in factors.items()})
+
+    def best(self, factor: str, on: str) -> "Measurements":
+        """Of a grid, the arms without `factor`: with each seed, the run whose value of it has the least `on`.
+
+        The choice looks at `on`, so judge by another measurement. A seed that not every value was run with is
+        left out. Raises ClaimError for an unknown factor.
+        """
+        self.factor(factor)  # known?
+        return self._with(best=Choice(factor, on))
+
+    def factor(self, name: str) -> list[str]:
+        """The values of a grid's factor, in the order the study declares them. Raises ClaimError if unknown."""
+        values = list(dict.fromkeys(result.factors[name] for result in self._mine if name in result.factors))
+        if not values:
+            raise ClaimError(f"no {unknown('factor', name, {factor for r in self._mine for factor in r.factors})}")
+        return values
 
     def judged(self, level: float, failures: Sequence["Failure"] = ()) -> "Measurements":
         """The same measurements at another confidence level, with what failed."""
@@ -102,6 +121,14 @@ class Measurements(Comparisons):
         if len({np.shape(value) for value in measured}) > 1:
             raise ClaimError(f"{name!r} of {arm} has vectors of different lengths")
         return np.asarray(measured, dtype=float)
+
+    def shown(self, label: str, arm: str) -> str:
+        """A text that the first run of an arm chose to show. Raises ClaimError if there is none."""
+        by_seed = self._by_seed(arm)
+        texts = [by_seed[seed].shown for seed in sorted(by_seed)]
+        if not texts or label not in texts[0]:
+            raise ClaimError(f"{arm} has no {unknown('text', label, texts[0] if texts else ())}")
+        return texts[0][label]
 
     def curve(
         self, name: str, arm: str, **texts: str
@@ -149,14 +176,16 @@ class Measurements(Comparisons):
                 if seed in self.seeds:
                     notes.append(f"seed {seed} left out: {absent} was not run with it")
         for (arm, seed), failure in self._failed.items():
-            if arm in reads.arms:
+            # Of an arm without any run it is not known which choice it should have been part of.
+            if arm in reads.arms or (self._best and arm in self._lost):
                 raise TrialFailed(f"{arm}, seed {seed} failed: {failure.reason}")
         if unit in ("items", "rounds") and len(rows) != 1:
             raise ClaimError(f"unit {unit!r} needs exactly one seed, got {len(rows)}; for several: 'items x seeds'")
         if len({len(row) for row in rows}) > 1 and unit != "exact":
             raise ClaimError("the seeds have vectors of different lengths")
         values = np.stack(rows) if unit == "items x seeds" else np.concatenate([np.empty(0), *rows])
-        return Effect(values, unit, self.level, label, tuple(seeds), tuple(reads.uses), tuple(notes))
+        uses = {**reads.uses, **self._chosen_by(reads.arms)}
+        return Effect(values, unit, self.level, label, tuple(seeds), tuple(uses), tuple(notes))
 
     def below(self, name: str, bar: float, arms: Sequence[str] | None = None) -> GateResult:
         """For a gate: every run of every arm (or of `arms`) has less than `bar`; of a vector, its mean has."""
@@ -172,7 +201,7 @@ class Measurements(Comparisons):
 
         return figures.curves(self, name, **how)
 
-    def lines(self, names: Sequence[str], **how: Any) -> "Figure":
+    def lines(self, names: Sequence[str] | str, **how: Any) -> "Figure":
         """A figure of several measurements along an axis, a line an arm; see `figures.lines`."""
         from allyouneed.lab.reports import figures
 
@@ -183,6 +212,18 @@ class Measurements(Comparisons):
         from allyouneed.lab.reports import figures
 
         return figures.bars(self, name, **how)
+
+    def heatmap(self, name: str, **how: Any) -> "Figure":
+        """A figure of one measurement over the factors of a grid; see `figures.heatmap`."""
+        from allyouneed.lab.reports import figures
+
+        return figures.heatmap(self, name, **how)
+
+    def matrix(self, values: Sequence[Sequence[float]], **how: Any) -> "Figure":
+        """A figure of a table that a run has kept, such as attention; see `figures.matrix`."""
+        from allyouneed.lab.reports import figures
+
+        return figures.matrix(np.asarray(values, dtype=float), **how)
 
     def _gate(self, name: str, bar: float, sign: int, arms: Sequence[str] | None) -> GateResult:
         runs = {arm: self.values(name, arm) for arm in arms or self.arms}
@@ -228,8 +269,18 @@ class Measurements(Comparisons):
         return self._by_arm[arm]
 
     def _name(self, result: TrialResult) -> str:
-        left = [value for factor, value in result.factors.items() if factor not in self._fixed]
-        return left[0] if self._fixed and len(left) == 1 else result.arm
+        chosen = self._best.factor if self._best else None
+        shown = {factor: value for factor, value in result.factors.items() if factor != chosen}
+        left = [value for factor, value in shown.items() if factor not in self._fixed]
+        if (self._fixed or chosen) and len(left) == 1:
+            return left[0]
+        return ", ".join(f"{factor}={value}" for factor, value in shown.items()) if chosen else result.arm
+
+    def _chosen_by(self, arms: set[str]) -> dict[tuple[str, str], None]:
+        """What the choice of these arms' runs has read."""
+        if self._best is None:
+            return {}
+        return {(r.arm, self._best.on): None for r in self._mine if self._name(r) in arms}
 
     def _with(self, **changes: Any) -> "Measurements":
         same = {
@@ -237,6 +288,7 @@ class Measurements(Comparisons):
             "arms": self._declared,
             "failures": self._failures,
             "fixed": self._fixed,
+            "best": self._best,
             "data": self.data,
             "scale": self.scale,
             "level": self.level,

@@ -1,4 +1,4 @@
-"""What a run looks like while it runs: a live table in a terminal or notebook, plain lines in a pipe."""
+"""What a run looks like while it runs: a live table in a terminal, plain lines in a pipe; for notebooks see there."""
 
 import time
 from typing import Any
@@ -15,8 +15,12 @@ from allyouneed.lab.trials.jobs import Job
 
 
 def make_display(console: Console) -> Display:
-    """The live display where the console can redraw itself, else plain lines."""
-    return LiveDisplay(console) if console.is_terminal or console.is_jupyter else LineDisplay(console)
+    """What can be redrawn in place in a notebook or a terminal, else plain lines."""
+    from allyouneed.lab.reports import notebook
+
+    if notebook.is_notebook():
+        return notebook.NotebookDisplay()
+    return LiveDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
 class LineDisplay(Display):
@@ -35,7 +39,11 @@ class LineDisplay(Display):
         self.seconds = []
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        self.keep(Text(text))
+
+    def keep(self, text: Text) -> None:
+        """Show a text that stays."""
+        self.console.print(text)
 
     def started(self, job: Job) -> None:
         self.begun[job.key] = time.monotonic()
@@ -46,7 +54,7 @@ class LineDisplay(Display):
     def finished(self, job: Job) -> None:
         self._end(job)
         line = f"[{self.done}/{self.total}] {job.label} ({self.seconds[-1]:.0f} s{_left(self.remaining())})"
-        self.console.print(Text(line))
+        self.keep(Text(line))
 
     def failed(self, job: Job, reason: str, details: str) -> None:
         self._end(job)
@@ -54,9 +62,9 @@ class LineDisplay(Display):
 
     def tell_failure(self, job: Job, reason: str, details: str) -> None:
         """Name a failed trial; where its code is at fault, show where."""
-        self.console.print(Text.assemble(("failed", "bold red"), f" {job.label}: {reason}"))
+        self.keep(Text.assemble(("failed", "bold red"), f" {job.label}: {reason}"))
         if details:
-            self.console.print(Text(details.rstrip(), style="dim"))
+            self.keep(Text(details.rstrip(), style="dim"))
 
     def close(self) -> None:
         return
@@ -94,8 +102,12 @@ class LiveDisplay(LineDisplay):
             console=self.console,
         )
         self.task = self.bar.add_task(study.paper, total=len(jobs))
+        self.begin()
+
+    def begin(self) -> None:
+        """Start drawing."""
         self.close()
-        self.live = Live(get_renderable=self._picture, console=self.console, refresh_per_second=4, transient=True)
+        self.live = Live(get_renderable=self.picture, console=self.console, refresh_per_second=4, transient=True)
         self.live.start()
 
     def started(self, job: Job) -> None:
@@ -124,7 +136,8 @@ class LiveDisplay(LineDisplay):
         if self.done == self.total:
             self.close()
 
-    def _picture(self) -> Group:
+    def picture(self) -> Group:
+        """How the run stands."""
         rows = Table.grid(padding=(0, 2))
         for job, row in list(self.at_work.values()):  # a copy: drawn by a thread of its own
             step = row.get("step")

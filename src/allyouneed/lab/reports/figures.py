@@ -1,4 +1,4 @@
-"""Figures: one style for the whole project, light and dark, and the three plots that most studies need.
+"""Figures: one style for the whole project, light and dark, and the plots that most studies need.
 
 A study's figure function returns a matplotlib `Figure`. The style is in force while `draw` calls it,
 so a function that uses matplotlib by itself gets the same looks. Nothing here touches pyplot, whose
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from allyouneed.lab.judging.statistics import t_interval
-from allyouneed.lab.reports.style import DARK, LIGHT, style
+from allyouneed.lab.reports.style import DARK, DARK_PAGE, LIGHT, LIGHT_PAGE, style
 from allyouneed.lab.reports.summary import digits
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def curves(
 
 def lines(
     m: "Measurements",
-    names: Sequence[str],
+    names: Sequence[str] | str,
     *,
     x: str,
     y: str,
@@ -98,15 +99,18 @@ def lines(
 ) -> "Figure":
     """Several measurements of each arm as one line: `names[i]` stands at `at[i]` (default 0, 1, 2, ...).
 
-    The bands are 95 % intervals over seeds; `mark` draws a rule at one x, such as the training length.
-    Without `at` the x axis shows the names themselves.
+    One name is that of a vector, which needs `at`. The bands are 95 % intervals over seeds; `mark` draws a rule at
+    one x, such as the training length. Without `at` the x axis shows the names themselves.
     """
     with _in(_setting.get()):
         figure, axes = _canvas(x, y)
         places = np.arange(len(names)) if at is None else np.asarray(at, dtype=float)
         ends = []
         for arm in m.arms:
-            values = np.stack([np.asarray(m.values(name, arm), dtype=float) for name in names], axis=1)
+            if isinstance(names, str):
+                values = m.values(names, arm).reshape(-1, len(places))  # without a run there is no vector
+            else:
+                values = np.stack([np.asarray(m.values(name, arm), dtype=float) for name in names], axis=1)
             ends.append(_banded_line(axes, m, arm, places, values, marker=MARKERS[_index(m, arm) % len(MARKERS)]))
         axes.set_xscale(scale)
         _name_ticks(axes, places, names if at is None else [f"{place:g}" for place in places])
@@ -139,6 +143,47 @@ def bars(m: "Measurements", name: str, *, y: str) -> "Figure":
         return figure
 
 
+def heatmap(m: "Measurements", name: str, *, x: str, y: str, panels: str, label: str) -> "Figure":
+    """The mean of one measurement over seeds by two factors of a grid, a panel for each value of a third.
+
+    All panels share one scale, the stronger the colour the larger the value; a cell without a run stays empty.
+    """
+    from matplotlib.figure import Figure
+
+    with _in(_setting.get()):
+        columns, rows, kinds = m.factor(x), m.factor(y), m.factor(panels)
+        tables = [_table(m.where(**{panels: kind}), name, y, rows, columns) for kind in kinds]
+        figure = Figure(figsize=(7.2, 1.4 + 0.6 * len(rows)))
+        figure.suptitle(label, x=0.01, ha="left", fontsize=10)
+        for place, (kind, table) in enumerate(zip(kinds, tables)):
+            axes = figure.add_subplot(1, len(kinds), place + 1)
+            _cells(axes, table, float(np.nanmin(tables)), float(np.nanmax(tables)))
+            axes.set_title(kind, loc="left", fontsize=10, fontweight="bold")
+            axes.set_xlabel(x)
+            axes.set_xticks(range(len(columns)), labels=columns)
+            axes.set_yticks(range(len(rows)), labels=rows if place == 0 else [""] * len(rows))
+            if place == 0:
+                axes.set_ylabel(y)
+        return figure
+
+
+def matrix(
+    values: Float[np.ndarray, "rows columns"], *, rows: Sequence[str], columns: Sequence[str], x: str, y: str
+) -> "Figure":
+    """A table of shares as shades, 0 to its largest, with a name at each row and column; such as attention."""
+    from matplotlib.figure import Figure
+
+    with _in(_setting.get()):
+        figure = Figure(figsize=(1.8 + 0.32 * len(columns), 1.5 + 0.26 * len(rows)))
+        axes = figure.add_subplot()
+        _shades(axes, values, 0.0, float(np.max(values)))
+        axes.set_xticks(range(len(columns)), labels=columns, rotation=60, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(rows)), labels=rows)
+        axes.set_xlabel(x)
+        axes.set_title(y, loc="left", fontsize=10, pad=10)
+        return figure
+
+
 @contextmanager
 def _in(setting: _Setting) -> Iterator[None]:
     """The style and the order of arms, for the length of a block."""
@@ -163,9 +208,43 @@ def _canvas(x: str, y: str) -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
+def _table(
+    m: "Measurements", name: str, y: str, rows: Sequence[str], columns: Sequence[str]
+) -> Float[np.ndarray, "rows columns"]:
+    """The means of a measurement by factor `y` and the one factor that is left; NaN where nothing was run."""
+    table = np.full((len(rows), len(columns)), np.nan)
+    for i, row in enumerate(rows):
+        of_row = m.where(**{y: row})
+        for j, column in enumerate(columns):
+            if column in of_row.arms:
+                table[i, j] = np.mean(of_row.values(name, column))
+    return table
+
+
+def _cells(axes: "Axes", table: Float[np.ndarray, "rows columns"], low: float, high: float) -> None:
+    """The cells in their colours, each with its number in it."""
+    ink, _, _, page = DARK_PAGE if _setting.get().dark else LIGHT_PAGE
+    _shades(axes, table, low, high)
+    for (i, j), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            colour = page if value - low > 0.7 * (high - low) else ink
+            axes.text(j, i, digits(value), ha="center", va="center", color=colour)
+
+
+def _shades(axes: "Axes", table: Float[np.ndarray, "rows columns"], low: float, high: float) -> None:
+    """The stronger the colour, the larger the value."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    page = (DARK_PAGE if _setting.get().dark else LIGHT_PAGE)[-1]
+    strong = (DARK if _setting.get().dark else LIGHT)[0]
+    axes.imshow(table, LinearSegmentedColormap.from_list("cells", [page, strong]), vmin=low, vmax=high, aspect="auto")
+    axes.grid(visible=False)
+
+
 def _index(m: "Measurements", arm: str) -> int:
-    order = _setting.get().arms or tuple(m.arms)
-    return order.index(arm) if arm in order else len(order) + list(m.arms).index(arm)
+    order = _setting.get().arms
+    # Views of a grid have names of their own, and start anew.
+    return order.index(arm) if arm in order else list(m.arms).index(arm)
 
 
 def _colour(m: "Measurements", arm: str) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from allyouneed.data.cache import atomic_write
 from allyouneed.lab.papers import PACKAGE, Notes
-from allyouneed.lab.reports import pages
+from allyouneed.lab.reports import pages, records
+from allyouneed.lab.reports.answer import NOT_MEASURED, answer
 
 
 def write(notes: Notes, out: Path) -> Path:
@@ -24,6 +25,7 @@ def render(notes: Notes) -> str:
     return pages.render(
         "reading.html.jinja",
         notes=notes,
+        answer=answer(notes, records.read_records()) or NOT_MEASURED,
         body=pages.markdown(notes.body),
         sources=sources,
         source_style=pages.source_style(),

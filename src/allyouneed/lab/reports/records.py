@@ -20,9 +20,10 @@ from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.papers import PACKAGE
 from allyouneed.lab.reports.summary import reference
 from allyouneed.lab.trials.machine import machine
-from allyouneed.lab.trials.result import from_json, to_json
+from allyouneed.lab.trials.result import TrialResult, from_json, to_json
 
 FORMAT = 1
+FAILING = ("stale", "claim changed")  # how the status of a record begins that no longer counts
 _SCALES = ("laptop", "gpu")  # the order to show them in; others follow
 
 
@@ -57,6 +58,12 @@ class Record:
     def where(self) -> str:
         """What every verdict here is bound to: `at laptop scale`, `at laptop scale, on tinyshakespeare`."""
         return f"at {self.scale} scale" + ("" if self.on_default_data else f", on {self.data}")
+
+    @property
+    def command(self) -> str:
+        """The command that records it anew."""
+        data = "" if self.on_default_data else f" --data {self.data}"
+        return f"allyouneed run {self.values['reference']} --scale {self.scale}{data} --record"
 
     @property
     def judgements(self) -> list[Judgement]:
@@ -110,7 +117,7 @@ def record(outcome: Outcome, fingerprint: dict[str, Any] | None, root: Path | No
             atomic_write(folder / f"{stem}-{name}.png", drawn.read_bytes())
     text = json.dumps(_to_dict(outcome, fingerprint), indent=1, allow_nan=False)
     file = folder / f"{stem}.json"
-    atomic_write(file, (_numbers_on_one_line(text) + "\n").encode())
+    atomic_write(file, (numbers_on_one_line(text) + "\n").encode())
     return file
 
 
@@ -125,40 +132,47 @@ def read_records(roots: Iterable[Path] | None = None) -> list[Record]:
     return sorted(found.values(), key=_order)
 
 
+def find(slug: str, scale: str, data: str | None, roots: Iterable[Path] | None = None) -> Record | None:
+    """The record of a study at a scale; `data` is None for the study's default. None if there is none."""
+    files = (root / slug / f"{_stem(scale, data)}.json" for root in (roots if roots is not None else _reading_roots()))
+    return next((record for file in files if (record := _read(file)) is not None), None)
+
+
 def recorded_tuning(
-    slug: str, scale: str, data: str | None, roots: Iterable[Path] | None = None
+    slug: str, scale: str, data: str | None, roots: Iterable[Path] | None = None, size: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]] | None:
     """The tuned values of a record, by trial and arm; `data` is None for the study's default.
 
-    None if there is no such record.
+    `size` names a smaller size of the scale, as `Tuned` does. None if there is no such record.
     """
-    for root in roots if roots is not None else _reading_roots():
-        record = _read(root / slug / f"{_stem(scale, data)}.json")
-        if record is not None:
-            tuned: dict[str, dict[str, dict[str, Any]]] = {}
-            for choice in record.values["tuned"]:
-                tuned.setdefault(choice["trial"], {})[choice["arm"]] = from_json(choice["values"])
-            return tuned
-    return None
+    record = find(slug, scale, data, roots)
+    if record is None:
+        return None
+    tuned: dict[str, dict[str, dict[str, Any]]] = {}
+    for choice in record.values["tuned"]:
+        if choice.get("size", "") == size:
+            tuned.setdefault(choice["trial"], {})[choice["arm"]] = from_json(choice["values"])
+    return tuned
 
 
 def status(record: Record) -> str:
     """Whether a record still counts: `current`, `claim changed: ...`, `not comparable: ...` or `stale: ...`."""
     from allyouneed.lab.fingerprint import fingerprint
     from allyouneed.lab.loading import load_study
-    from allyouneed.lab.trials.jobs import scale_values
+    from allyouneed.lab.scales import scale_values
     from allyouneed.lab.trials.plan import claim_digest, trial_digest
 
     where = str(record.values["reference"])
     try:
         study = load_study(where)
-        scale = scale_values(study.scale(record.scale))
+        scale = scale_values(study.scale(record.scale, data=record.data))
         digests = {name: trial_digest(trial) for name, trial in study.trials.items()}
+        data = _data_version_here(record)
     except UserError as error:
         return f"not comparable: {error}"
     now = Now(
         scale=to_json(scale),
-        data=_data_version_here(record),
+        data=data,
         cpu=machine()["cpu"],
         packages={name: version for digest in digests.values() for name, version in digest.packages.items()},
         digests={name: digest.sha256 for name, digest in digests.items()},
@@ -209,16 +223,19 @@ def _to_dict(outcome: Outcome, fingerprint: dict[str, Any] | None) -> dict[str, 
     return {
         "format": FORMAT,
         "recorded": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         **values,
         "data": _data(outcome),
-        "results": _used_results(outcome),
+        "results": _used_results(
+            outcome, [r for m in outcome.measurements.values() for r in m.results if r.trial == m.trial]
+        ),
+        "smaller": {size: _used_results(outcome, results) for size, results in outcome.smaller.items()},
         "fingerprint": to_json(fingerprint),
     }
 
 
-def _used_results(outcome: Outcome) -> list[dict[str, Any]]:
-    """Every number of every run, and of the vectors those that a claim reads."""
+def _used_results(outcome: Outcome, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
+    """Every number of these runs, and of the vectors those that a claim reads."""
     used = {use for j in outcome.judgements if j.evidence for use in j.evidence.uses}
     return [
         {
@@ -232,9 +249,7 @@ def _used_results(outcome: Outcome) -> list[dict[str, Any]]:
                 if not isinstance(value, list) or (result.arm, name) in used
             },
         }
-        for m in outcome.measurements.values()
-        for result in m.results
-        if result.trial == m.trial
+        for result in results
     ]
 
 
@@ -279,11 +294,13 @@ def _reading_roots() -> list[Path]:
 
 def _data_version_here(record: Record) -> str | None:
     """The version of built-in data as this install has it; public data are what their checksums say."""
-    from allyouneed.data import corpora, open_data
+    from allyouneed.data import is_built_in, kind_of, open_data
 
     if record.data is None:
         return None
-    return open_data(record.data).version if record.data in corpora.PINNED else record.values["data"]["version"]
+    if not is_built_in(record.data):
+        return str(record.values["data"]["version"])
+    return open_data(record.data, kind_of(record.data)).version
 
 
 def _other_versions(recorded: dict[str, str], now: dict[str, str]) -> str:
@@ -296,7 +313,7 @@ def _other_versions(recorded: dict[str, str], now: dict[str, str]) -> str:
     )
 
 
-def _commit() -> dict[str, Any] | None:
+def commit() -> dict[str, Any] | None:
     """The checkout's commit, and whether its sources differ from it; None outside a checkout or without git."""
     checkout = find_checkout()
     if checkout is None:
@@ -313,6 +330,6 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _numbers_on_one_line(text: str) -> str:
+def numbers_on_one_line(text: str) -> str:
     """JSON whose innermost lists take one line each. A string holds no bare line break, so none is touched."""
     return re.sub(r"\[\n\s*([^\[\]{}]*?)\n\s*\]", lambda match: "[" + re.sub(r"\n\s*", " ", match[1]) + "]", text)

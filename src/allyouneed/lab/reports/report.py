@@ -16,7 +16,8 @@ from allyouneed.lab import papers
 from allyouneed.lab.judging.claims import luck_note
 from allyouneed.lab.judging.measurements import Measurements
 from allyouneed.lab.outcome import Outcome
-from allyouneed.lab.reports import figures, pages, saved, summary
+from allyouneed.lab.reports import figures, pages, records, saved, summary
+from allyouneed.lab.reports.answer import answer
 from allyouneed.lab.reports.interval_plot import interval_plot
 
 FILE = "report.html"
@@ -56,6 +57,7 @@ def render(outcome: Outcome, drawn: list[DrawnFigure], command: str) -> str:
         "report.html.jinja",
         outcome=outcome,
         notes=notes,
+        answer=answer(notes, records.read_records()) if notes else "",
         body=pages.markdown(notes.body) if notes else "",
         headline=summary.headline(outcome),
         words=summary.words(outcome),

@@ -41,6 +41,7 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
             "sample": list(outcome.sample) if outcome.sample else None,
             "arms": {trial: m.arms for trial, m in outcome.measurements.items()},
             "results": [result.to_dict() for result in results.values()],
+            "smaller": {size: [result.to_dict() for result in at] for size, at in outcome.smaller.items()},
         }
     )
 
@@ -63,6 +64,9 @@ def from_dict(values: dict[str, Any], study: Study, folder: Path, data: Any = No
         tuned=[_tuned(from_json(tuned)) for tuned in values["tuned"]],
         sample=tuple(values["sample"]) if values["sample"] else None,
         folder=folder,
+        smaller={
+            size: [TrialResult.from_dict(result) for result in at] for size, at in values.get("smaller", {}).items()
+        },
         **{name: from_json(values[name]) for name in (*_PLAIN, *_ALSO_PLAIN)},
     )
 
@@ -87,8 +91,9 @@ def read(folder: Path) -> Outcome:
         raise UserError(
             f"{folder / FILE} is damaged ({error}): run the study again, finished trials are reused"
         ) from error
-    data = open_data(values["data"][0]) if values["data"] else None
-    return from_dict(values, load_study(values["reference"]), folder, data)
+    study = load_study(values["reference"])
+    data = open_data(values["data"][0], study.data) if values["data"] else None
+    return from_dict(values, study, folder, data)
 
 
 def _tuned(values: dict[str, Any]) -> Tuned:
@@ -97,16 +102,17 @@ def _tuned(values: dict[str, Any]) -> Tuned:
 
 
 def _table(outcome: Outcome) -> str:
-    """One row a number: trial, arm, seed, measurement, index within a vector (empty for a scalar), value."""
+    """One row a number: trial, arm, seed, measurement, index within a vector (empty for a scalar), value, and
+    the size, if smaller than the scale's."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["trial", "arm", "seed", "measurement", "index", "value"])
-    for m in outcome.measurements.values():
-        for result in m.results:
-            if result.trial == m.trial:
-                for name, value in result.measurements.items():
-                    numbers = enumerate(value) if isinstance(value, list) else [("", value)]
-                    rows.writerows([result.trial, result.arm, result.seed, name, *pair] for pair in numbers)
+    rows.writerow(["trial", "arm", "seed", "measurement", "index", "value", "size"])
+    own = [result for m in outcome.measurements.values() for result in m.results if result.trial == m.trial]
+    for size, results in {"": own, **outcome.smaller}.items():
+        for result in results:
+            for name, value in result.measurements.items():
+                numbers = enumerate(value) if isinstance(value, list) else [("", value)]
+                rows.writerows([result.trial, result.arm, result.seed, name, *pair, size] for pair in numbers)
     return text.getvalue()
 
 

@@ -1,7 +1,8 @@
 """The scoreboard: every recorded verdict, generated from results/, for documents, a terminal or a machine.
 
 A document has the table of all papers between `<!-- scoreboard:start -->` and `<!-- scoreboard:end -->`, that of
-one paper between `<!-- scoreboard:rope:start -->` and `<!-- scoreboard:rope:end -->`.
+one paper between `<!-- scoreboard:rope:start -->` and `<!-- scoreboard:rope:end -->`. Between
+`<!-- answer:rope:start -->` and `<!-- answer:rope:end -->` it has the paper's tagline and the answer to it.
 """
 
 import re
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from allyouneed.errors import UserError
+from allyouneed.lab import papers
 from allyouneed.lab.papers import FOLDER
-from allyouneed.lab.reports.records import Record, status
+from allyouneed.lab.reports import answer, replications
+from allyouneed.lab.reports.records import FAILING, Record, status
 from allyouneed.lab.reports.summary import verdict
 
-_BLOCK = re.compile(r"<!-- scoreboard(?P<paper>:\w+)?:start -->\n.*?<!-- scoreboard(?P=paper)?:end -->", re.DOTALL)
-_FAILING = ("stale", "claim changed")
+_BLOCK = re.compile(
+    r"<!-- (?P<name>scoreboard|(?:scoreboard|answer):(?P<paper>\w+)):start -->\n.*?<!-- (?P=name):end -->", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Row:
 
 
 def rows(record: Record) -> list[Row]:
-    """The rows of one record, a claim each."""
+    """The rows of one record, a claim each; what replicated it stands beside the verdict."""
+    replicated = replications.short(record)
     return [
         Row(
             paper=record.paper,
@@ -47,7 +52,7 @@ def rows(record: Record) -> list[Row]:
             + (f" Weaker form: {judgement.weaker_form}." if judgement.weaker_form else ""),
             theirs=judgement.paper,
             ours=str(judgement.evidence) if judgement.evidence else "",
-            verdict=verdict(judgement, record.where),
+            verdict="; ".join([verdict(judgement, record.where), *replicated.get(judgement.id, [])]),
             n=f"{judgement.evidence.n} {judgement.evidence.unit}" if judgement.evidence else "",
             recorded_with=_recorded_with(record),
         )
@@ -72,7 +77,7 @@ def markdown(records: Iterable[Record]) -> str:
 
 
 def write_blocks(file: Path, records: Iterable[Record]) -> bool:
-    """Put the tables between the markers of a file; whether that changed it. Raises UserError without markers."""
+    """Write what belongs between the markers of a file; whether that changed it. Raises UserError without markers."""
     from allyouneed.data.cache import atomic_write
 
     text, new = _old_and_new(file, list(records))
@@ -82,7 +87,7 @@ def write_blocks(file: Path, records: Iterable[Record]) -> bool:
 
 
 def problems(files: Iterable[Path], records: Iterable[Record]) -> list[str]:
-    """Why the scoreboard is not current: outdated tables, stale records, claims changed after their run."""
+    """Why the scoreboard is not current: outdated tables and answers, stale records, claims changed after their run."""
     records = list(records)
     found = []
     for file in files:
@@ -91,10 +96,8 @@ def problems(files: Iterable[Path], records: Iterable[Record]) -> list[str]:
             found.append(f"{file} is out of date: allyouneed scoreboard --write {file}")
     for record in records:
         said = status(record)
-        if said.startswith(_FAILING):
-            data = "" if record.on_default_data else f" --data {record.data}"
-            command = f"allyouneed run {record.paper} --scale {record.scale}{data} --record"
-            found.append(f"{record.paper} {record.where}: {said}: {command}")
+        if said.startswith(FAILING):
+            found.append(f"{record.paper} {record.where}: {said}: {record.command}")
     return found
 
 
@@ -108,9 +111,12 @@ def _old_and_new(file: Path, records: list[Record]) -> tuple[str, str]:
         raise UserError(f"{file} has no lines <!-- scoreboard:start --> and <!-- scoreboard:end --> to write between")
 
     def block(match: re.Match[str]) -> str:
-        paper = match["paper"] or ""
-        table = markdown(r for r in records if not paper or r.paper == paper[1:])
-        return f"<!-- scoreboard{paper}:start -->\n{table}\n<!-- scoreboard{paper}:end -->"
+        name, paper = match["name"], match["paper"]
+        if name.startswith("answer"):
+            content = answer.markdown(papers.find(paper), records)
+        else:
+            content = markdown(r for r in records if paper in (None, r.paper))
+        return f"<!-- {name}:start -->\n{content}\n<!-- {name}:end -->"
 
     return text, _BLOCK.sub(block, text)
 

@@ -66,8 +66,10 @@ def headline(outcome: Outcome) -> str:
 
 
 def verdict(judgement: "Judgement", where: str) -> str:
-    """The verdict with what it is bound to: `holds at laptop scale`, never a bare word."""
+    """The verdict with what it is bound to: `holds at laptop scale, grows from d_model 32`, never a bare word."""
     said = judgement.word if judgement.word == "not run" else f"{judgement.word} {where}"
+    if judgement.trend and judgement.trend.short:
+        said += f", {judgement.trend.short}"
     return f"{said}: {judgement.reason}" if judgement.reason else said
 
 

@@ -25,7 +25,7 @@ def show(outcome: Outcome, report: Path, console: Console) -> None:
     """Print everything about a finished run."""
     parts: list[RenderableType] = [claims_table(outcome)]
     parts += [arms_table(trial, m) for trial, m in outcome.measurements.items() if m.seeds]
-    parts += [_warning(text) for text in _warnings(outcome)]
+    parts += [_warning(text) for text in warnings(outcome)]
     if outcome.sample is not None:
         parts.append(sample_panel(*outcome.sample))
     parts.append(_closing(outcome))
@@ -113,6 +113,8 @@ def _statement(judgement: Judgement) -> Text:
     text = Text(judgement.statement)
     if judgement.weaker_form:
         text.append(f"\nweaker form: {judgement.weaker_form}", style="dim")
+    if judgement.trend:
+        text.append(f"\ntrend: {judgement.trend}")
     return text
 
 
@@ -132,7 +134,8 @@ def _cell(cell: summary.Cell | None, between: str) -> Text:
     return text.append(f"{between}{cell.interval}", style="dim") if cell.interval else text
 
 
-def _warnings(outcome: Outcome) -> list[str]:
+def warnings(outcome: Outcome) -> list[str]:
+    """What failed, what the tuning noted, and the run's own notes."""
     failures = [f"failed: {f.trial} · {f.arm} · seed {f.seed}: {f.reason}" for f in outcome.failures]
     tuning = [warning for tuned in outcome.tuned for warning in tuned.warnings]
     return [*failures, *tuning, *outcome.notes]
@@ -159,7 +162,7 @@ def _tuning(outcome: Outcome) -> str:
     sources = {tuned.source for tuned in outcome.tuned}
     parts = []
     for tuned in outcome.tuned:
-        name = f"{tuned.trial} · {tuned.arm}" if many else tuned.arm
+        name = (f"{tuned.trial} · {tuned.arm}" if many else tuned.arm) + (f" at {tuned.size}" if tuned.size else "")
         source = f" ({tuned.source})" if len(sources) > 1 else ""
         parts.append(f"{name} {summary.chosen(tuned.values)}{source}")
     return "; ".join(parts) + (f" ({sources.pop()})" if len(sources) == 1 else "")

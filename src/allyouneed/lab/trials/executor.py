@@ -122,3 +122,6 @@ class _Counter(Watcher):
 
     def failed(self, job: Job, reason: str, details: str) -> None:
         self.executor.display.failed(job, reason, details)
+
+    def waiting(self) -> None:
+        self.executor.display.waiting()

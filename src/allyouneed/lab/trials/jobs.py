@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab.loading import load_object, load_study
-from allyouneed.lab.study import NOT_IN_TRIALS, Arm, Study
+from allyouneed.lab.scales import smaller_sizes
+from allyouneed.lab.study import Arm, Study
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all jobs of one run share."""
+    """What all jobs of one run share; `smaller` is the place of a smaller size among those of the scale.
+
+    `first_seed` is the least of the run's seeds. Timings, and artifacts that all seeds share, are made with it.
+    """
 
     reference: str
     scale: str
@@ -21,6 +25,13 @@ class Setting:
     data: str | None
     device: str
     out: str
+    smaller: int | None = None
+    first_seed: int = 0
+
+    def scale_of(self, study: Study) -> Any:
+        """The scale at which the jobs run."""
+        scale = study.scale(self.scale, self.overrides, self.data)
+        return scale if self.smaller is None else smaller_sizes(scale)[self.smaller]
 
 
 @dataclass(frozen=True)
@@ -68,11 +79,6 @@ def _made(name: str, found: Any) -> Any:
         return found()
     except Exception as error:
         raise UserError(f"--arm {name}: {found.__name__} cannot be made without arguments: {error}") from error
-
-
-def scale_values(scale: Any) -> dict[str, Any]:
-    """What of a scale a trial may depend on."""
-    return {f.name: getattr(scale, f.name) for f in fields(scale) if f.name not in NOT_IN_TRIALS}
 
 
 def arm_digest_value(arm: Arm) -> Any:

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from allyouneed.errors import UserError
+from allyouneed.lab.scales import scale_values
 from allyouneed.lab.study import Arm, Claim, Study, Trial
 from allyouneed.lab.trials import source
-from allyouneed.lab.trials.jobs import Job, Setting, arm_digest_value, scale_values
+from allyouneed.lab.trials.jobs import Job, Setting, arm_digest_value
 from allyouneed.lab.trials.machine import machine
 from allyouneed.lab.trials.store import TrialStore
 
@@ -37,7 +38,7 @@ class Plan:
         digests = {arm: self._digest(trial, arm) for arm in trial.arms}
         arms = {arm: [digest.sha256, digest.packages] for arm, digest in digests.items()}
         extra = {"contenders": arms, "machine": _hardware(), "rounds": trial.rounds}
-        return self._job(trial, next(iter(trial.arms)), 0, {}, extra)
+        return self._job(trial, next(iter(trial.arms)), self.setting.first_seed, {}, extra)
 
     def share(self, job: Job, arm: str) -> Job:
         """One arm's share of an exclusive job."""
@@ -47,10 +48,13 @@ class Plan:
     def memory(self, trial: Trial, arm: str) -> list[Job]:
         """The jobs that read one contender's memory, a round each."""
         rounds = range(trial.rounds)
-        return [self._job(trial, arm, 0, {}, {"memory round": n, "machine": _hardware()}) for n in rounds]
+        seed = self.setting.first_seed
+        return [self._job(trial, arm, seed, {}, {"memory round": n, "machine": _hardware()}) for n in rounds]
 
     def _job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any], extra: dict[str, Any]) -> Job:
         digest = self._digest(trial, arm)
+        if trial.shared_artifacts and self.setting.first_seed:
+            extra = extra | {"artifact seed": self.setting.first_seed}
         spec = {
             "paper": self.study.paper,
             "trial": trial.name,

@@ -34,6 +34,9 @@ class Watcher:
     def failed(self, job: Job, reason: str, details: str) -> None:
         """It ended without one; `details` is a traceback, if there is one."""
 
+    def waiting(self) -> None:
+        """Called a few times a second as long as jobs run."""
+
 
 class Worker:
     """One worker process, and the job it is at."""
@@ -108,6 +111,7 @@ def run_jobs(
                     worker.give(job, kind)
                     watcher.started(job)
             _hear(events, watcher, fail)
+            watcher.waiting()
             for worker in workers:
                 if worker.job and time.monotonic() - worker.heard > worker.job.patience:
                     worker.stop()

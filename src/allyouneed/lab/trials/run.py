@@ -23,7 +23,7 @@ class Run:
         device: str,
         data: "Corpus | None",
         artifacts: Path,
-        shared_artifacts: bool = False,
+        artifact_seed: int | None = None,
         listener: Callable[[dict[str, Any]], None] = lambda row: None,
     ) -> None:
         self.dir = dir
@@ -32,7 +32,7 @@ class Run:
         self.data = data
         self.shown: dict[str, str] = {}
         self._artifacts = artifacts
-        self._shared_artifacts = shared_artifacts
+        self._artifact_seed = artifact_seed
         self._listener = listener
         self._file = dir / "log.jsonl"
         self._rows = _read_rows(self._file)
@@ -64,11 +64,11 @@ class Run:
         """The folder that `recipe(run, **args)` filled: made once, then shared by all trials that ask for it.
 
         The recipe has a `run` of its own, with this one's data and device, and writes into `run.dir`. Its
-        seed follows the trial's, unless the study says that all its seeds share one.
+        seed follows the trial's, unless the study says that all its seeds share one artifact.
         """
         from allyouneed.lab.trials.artifacts import artifact
 
-        seed = 0 if self._shared_artifacts else self.seed
+        seed = self.seed if self._artifact_seed is None else self._artifact_seed
         given: dict[str, str | int | None] = {
             "seed": seed,
             "device": self.device,
@@ -76,7 +76,7 @@ class Run:
         }
 
         def make_run(folder: Path) -> Run:
-            return Run(folder, seed, self.device, self.data, self._artifacts, self._shared_artifacts, self._listener)
+            return Run(folder, seed, self.device, self.data, self._artifacts, self._artifact_seed, self._listener)
 
         return artifact(self._artifacts, recipe, make_run, args=args, given=given, while_waiting=self.heartbeat)
 

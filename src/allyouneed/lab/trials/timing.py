@@ -53,7 +53,7 @@ def key_of(job: Job, arm: str) -> str:
 
 def _build(job: Job, study: Study, store: TrialStore, listener: Listener) -> Any:
     seed_everything(job.seed)
-    scale = study.scale(job.setting.scale, job.setting.overrides)
+    scale = job.setting.scale_of(study)
     trial = study.trials[job.trial]
     return trial.function(arm=trial.arms[job.arm].value, scale=scale, run=make_run(job, study, store, listener))
 

@@ -41,7 +41,7 @@ def execute(job: Job, study: Study, listener: Listener) -> None:
 
 def _run_trial(job: Job, study: Study, store: TrialStore, listener: Listener) -> None:
     run = make_run(job, study, store, listener)
-    scale = study.scale(job.setting.scale, job.setting.overrides)
+    scale = job.setting.scale_of(study)
     trial = study.trials[job.trial]
     seed_everything(job.seed)
     start = time.perf_counter()
@@ -64,24 +64,25 @@ def _run_trial(job: Job, study: Study, store: TrialStore, listener: Listener) ->
 
 def make_run(job: Job, study: Study, store: TrialStore, listener: Listener) -> Run:
     """The `run` that a job's trial function receives."""
+    shared = study.trials[job.trial].shared_artifacts
     return Run(
         dir=store.work_dir(job.key),
         seed=job.seed,
         device=job.setting.device,
-        data=open_data(job.setting.data),
+        data=open_data(job.setting.data, study.data),
         artifacts=Path(job.setting.out) / "artifacts",
-        shared_artifacts=study.trials[job.trial].shared_artifacts,
+        artifact_seed=job.setting.first_seed if shared else None,
         listener=listener,
     )
 
 
-def open_data(name: str | None) -> Any:
-    """The corpus of that name, or None."""
+def open_data(name: str | None, own: str | None) -> Any:
+    """The data of that name, or None; of the kind of the study's own, if it has any."""
     if name is None:
         return None
-    from allyouneed.data import open_data
+    from allyouneed.data import kind_of, open_data
 
-    return open_data(name)
+    return open_data(name, kind_of(own or name))
 
 
 def seed_everything(seed: int) -> None:

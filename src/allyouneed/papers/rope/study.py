@@ -10,6 +10,7 @@ some 0.3 with a deviation of about 0.1: effects from 0.15 on. C5 is expected to 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -36,6 +37,7 @@ class Scale:
     precision: str
     minutes: float  # expected, on the hardware the scale is meant for
     seeds: int
+    smaller: tuple[dict[str, Any], ...] = ()  # what makes smaller models, for the trends
 
 
 study = Study(
@@ -43,7 +45,7 @@ study = Study(
     data="python_code",
     scales={
         "smoke": Scale(16, 32, 1, 2, 8, 30, 64, 20, "fp32", minutes=0.1, seeds=2),
-        "laptop": Scale(64, 64, 2, 4, 16, 1000, 1000, 200, "fp32", minutes=5.0, seeds=6),
+        "laptop": Scale(64, 64, 2, 4, 16, 1000, 1000, 200, "fp32", minutes=8.0, seeds=6, smaller=({"d_model": 32},)),
         "gpu": Scale(512, 512, 8, 8, 64, 1000, 4000, 1000, "bf16", minutes=20.0, seeds=5),
     },
 )
@@ -175,6 +177,7 @@ def only_distance_counts(m):
     paper="WMT14 English-German: BLEU 27.5 against 27.3 with sinusoidal positions (Table 1)",
     weaker_form="validation loss of a language model instead of BLEU, because translation models come with "
     "the transformer's paper",
+    trend=True,
 )
 def beats_sinusoidal(m):
     """A decoder with RoPE reaches a lower loss on unseen text than one with sinusoidal positions."""
@@ -182,7 +185,10 @@ def beats_sinusoidal(m):
 
 
 @study.claim(
-    "C3", paper="RoFormer's masked-language-model loss falls below BERT's (Figure 3, one run each)", trial=train_encoder
+    "C3",
+    paper="RoFormer's masked-language-model loss falls below BERT's (Figure 3, one run each)",
+    trial=train_encoder,
+    trend=True,
 )
 def beats_learned_in_an_encoder(m):
     """After equal steps a masked language model with RoPE has a lower loss than one with learned positions."""

@@ -1,0 +1,71 @@
+"""What a study's scales say beyond their numbers: which entry a run takes, and the smaller sizes of a scale.
+
+A scale may list `smaller=({"d_model": 16}, {"d_model": 32})`: which of its values make its smaller models,
+smallest first. A claim is judged at the scale itself; over these sizes its trend is told. With `claims=("C1", "C2")`
+only these are judged at the scale, unless the user asks for others.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+# What a scale says of itself that changes no single trial.
+NOT_IN_TRIALS = ("minutes", "seeds", "smaller", "claims")
+
+
+def check(name: str, scale: Any) -> None:
+    """Refuse, with ValueError, what is no scale, and smaller sizes that change what the scale has not got."""
+    if not is_dataclass(scale) or not hasattr(scale, "minutes"):
+        raise ValueError(f"scale {name!r} must be a dataclass with `minutes`, got {scale!r}")
+    known = scale_values(scale)
+    for changes in getattr(scale, "smaller", ()):
+        unknown = [key for key in changes if key not in known]
+        if unknown or not changes:
+            raise ValueError(
+                f"a smaller size of scale {name!r} changes some of {', '.join(known)}; got {', '.join(unknown) or '{}'}"
+            )
+
+
+def askable(scales: Iterable[str]) -> list[str]:
+    """The scales that can be asked for: `laptop-multi30k` only stands in for `laptop` where the data is multi30k."""
+    scales = list(scales)
+    return [name for name in scales if not any(name.startswith(f"{other}-") for other in scales)]
+
+
+def find(scales: Mapping[str, Any], name: str, data: str | None) -> Any:
+    """The scale `name` as it is for that data: the entry `name-data` if there is one.
+
+    What follows a colon in the data's name, such as the languages of `multi30k:de-en`, may be left out
+    of the entry's.
+    """
+    plain = {_plain(entry): scale for entry, scale in scales.items()}
+    whole = data or ""
+    for on in (whole, whole.partition(":")[0]):
+        if _plain(f"{name}-{on}") in plain:
+            return plain[_plain(f"{name}-{on}")]
+    return scales[name]
+
+
+def scale_values(scale: Any) -> dict[str, Any]:
+    """What of a scale a trial may depend on."""
+    return {f.name: getattr(scale, f.name) for f in fields(scale) if f.name not in NOT_IN_TRIALS}
+
+
+def smaller_sizes(scale: Any) -> list[Any]:
+    """The smaller scales that a scale lists, smallest first; none of them lists any itself."""
+    return [replace(scale, smaller=(), **changes) for changes in getattr(scale, "smaller", ())]
+
+
+def size_axis(scale: Any) -> list[str]:
+    """The names of the values by which a scale's sizes differ."""
+    return list(dict.fromkeys(key for changes in getattr(scale, "smaller", ()) for key in changes))
+
+
+def size_name(size: Any, axis: Iterable[str]) -> str:
+    """How a size is named on its axis: `32`, or `32/1` where two values make it."""
+    return "/".join(str(getattr(size, name)) for name in axis)
+
+
+def _plain(name: str) -> str:
+    """A name as data are asked for by: `-` equals `_`."""
+    return name.replace("_", "-")

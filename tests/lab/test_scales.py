@@ -1,0 +1,125 @@
+"""Which entry of a study's scales a run takes, and the smaller sizes of a scale."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allyouneed.errors import UserError
+from allyouneed.lab import Study
+from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.reports import records
+from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
+
+
+@dataclass(frozen=True)
+class Scale:
+    d_model: int = 64
+    n_layers: int = 2
+    minutes: float = 1.0
+    smaller: tuple[dict[str, Any], ...] = ()
+
+
+study = Study(
+    paper="p",
+    scales={
+        "smoke": Scale(8),
+        "laptop": Scale(64),
+        "laptop-multi30k": Scale(32),
+        "laptop-multi30k:de-en": Scale(33),
+        "laptop-python_code": Scale(31),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "d_model"),
+    [
+        (None, 64),
+        ("tinyshakespeare", 64),
+        ("multi30k", 32),
+        ("multi30k:fr-en", 32),
+        ("multi30k:de-en", 33),
+        ("python-code", 31),
+        ("./multi30k", 64),
+    ],
+)
+def test_a_scale_may_be_another_on_other_data(data, d_model):
+    assert study.scale("laptop", data=data).d_model == d_model
+    assert study.scale("smoke", data=data).d_model == 8
+
+
+def test_what_stands_in_for_a_scale_is_none_itself():
+    with pytest.raises(UserError, match=r"no scale 'laptop-multi30k'; it has smoke, laptop$"):
+        study.scale("laptop-multi30k")
+
+
+def test_values_that_are_set_go_into_the_scale_of_the_data():
+    assert study.scale("laptop", {"n_layers": "5"}, "multi30k") == Scale(32, n_layers=5)
+
+
+SIZED = Scale(64, 2, smaller=({"d_model": 16, "n_layers": 1}, {"d_model": 32}))
+
+
+def test_smaller_sizes_are_scales_of_their_own():
+    assert smaller_sizes(SIZED) == [Scale(16, 1), Scale(32, 2)]
+    assert size_axis(SIZED) == ["d_model", "n_layers"]
+    assert [size_name(size, size_axis(SIZED)) for size in (*smaller_sizes(SIZED), SIZED)] == ["16/1", "32/2", "64/2"]
+    assert scale_values(SIZED) == scale_values(Scale(64, 2))
+    assert smaller_sizes(Scale()) == size_axis(Scale()) == []
+
+
+@pytest.mark.parametrize("changes", [{"width": 3}, {"minutes": 3}, {}])
+def test_a_smaller_size_that_changes_nothing_is_refused(changes):
+    with pytest.raises(ValueError, match=r"changes some of d_model, n_layers; got"):
+        Study(paper="p", scales={"laptop": Scale(smaller=(changes,))})
+
+
+def test_sizes_cannot_be_set_from_a_command():
+    with pytest.raises(UserError, match="no value 'smaller'"):
+        study.scale("laptop", {"smaller": "8"})
+
+
+STUDY = """
+from dataclasses import dataclass
+
+from allyouneed.lab import Study
+
+
+@dataclass(frozen=True)
+class Scale:
+    size: int
+    minutes: float = 0.01
+
+
+study = Study(paper="sized", scales={"laptop": Scale(7), "laptop-NAME": Scale(3)}, data="python_code")
+
+
+@study.trial()
+def read(arm, seed, scale, run):
+    return {"size": scale.size}
+
+
+@study.claim("C1", paper="-")
+def small(m):
+    "It is small."
+    return m.exact("size", 9)
+"""
+
+
+def test_trials_run_at_the_scale_of_the_data_that_the_user_names(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("".join(f"line {i} of a text\n" for i in range(2000)))
+    data = str(tmp_path / "mine.txt")
+    file = tmp_path / "sized_study.py"
+    file.write_text(STUDY.replace("NAME", data))
+    own, other = (run_study(Options(str(file), seeds=1, jobs=1, out=tmp_path / "runs", data=d)) for d in (None, data))
+    assert [o.measurements["read"].values("size", "run").tolist() for o in (own, other)] == [[7.0], [3.0]]
+    assert (other.scale_name, other.scale.size) == ("laptop", 3)
+
+    recorded = records.Record(records.record(other, None, tmp_path / "results"), {})
+    record = records.Record(recorded.file, json.loads(recorded.file.read_text()))
+    assert record.file.name.startswith("laptop-")
+    assert record.where == f"at laptop scale, on {data}"
+    assert records.status(record) == "current"
