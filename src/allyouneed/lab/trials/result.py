@@ -14,7 +14,7 @@ class TrialResult:
     """The measurements of one arm with one seed.
 
     `measurements` are numbers, or lists of numbers over items or rounds; `log` holds the rows that
-    `run.log` was given; `shown` maps a label to a text for the report; `seconds` is wall time;
+    `run.log` was given; `shown` maps a label to a text for the report; `seconds` is processor time, on a GPU wall time;
     `factors` maps the factors of a grid to their values' names.
     """
 

@@ -141,7 +141,7 @@ def norms_after_layers(model, norm):
 
 def watch(module):
     """What passes through a module in the next forward pass, with its gradients after the backward one."""
-    seen = {}
+    seen: dict[str, torch.Tensor] = {}
 
     def note(_, inputs, outputs):
         seen.update(inputs=inputs[0], outputs=outputs)
@@ -263,7 +263,7 @@ def pre_lns_stream_grows(m):
     return m.effect(between_the_bounds, label="place between the bounds").between(0, 1)
 
 
-@study.claim("C1d", paper="|dL / dW^(2,L)| = O(d sqrt(ln d / L)) (Theorem 1)", trial=at_the_start)
+@study.claim("C1d", paper="|dL / dW^(2,L)| = O(d sqrt(ln d / L)) (Theorem 1, from memory)", trial=at_the_start)
 def pre_lns_gradient_falls_with_depth(m):
     """At the start the gradient of one token's loss for Pre-LN's W^(2,L) falls about as L^-0.5: its log-log slope
     over 2 to 24 layers lies between -0.6 and -0.25."""
