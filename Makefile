@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: run test lint fix scoreboard clean
 
 run: $(READY)
-	@$(BIN)/allyouneed run rope
+	@$(BIN)/allyouneed run transformer --claims C1,C2,C3,C4
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

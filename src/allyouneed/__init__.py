@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from allyouneed.models import DecoderConfig as DecoderConfig
     from allyouneed.models import Encoder as Encoder
     from allyouneed.models import EncoderConfig as EncoderConfig
+    from allyouneed.models import EncoderDecoder as EncoderDecoder
+    from allyouneed.models import EncoderDecoderConfig as EncoderDecoderConfig
     from allyouneed.training import evaluate as evaluate
     from allyouneed.training import fit as fit
 
@@ -29,6 +31,8 @@ _HOMES = {
     "DecoderConfig": "allyouneed.models",
     "Encoder": "allyouneed.models",
     "EncoderConfig": "allyouneed.models",
+    "EncoderDecoder": "allyouneed.models",
+    "EncoderDecoderConfig": "allyouneed.models",
     "evaluate": "allyouneed.training",
     "fit": "allyouneed.training",
 }

@@ -38,6 +38,8 @@ def folder(tmp_path_factory):
     for number in range(60):
         words = " ".join(f"line {number} of {i}: the quick brown fox\n" for i in range(200))
         (folder / "my_text" / f"{number}.txt").write_text(words)
+    pairs = [f"the number {number} is here\thier ist die Zahl {number}\n" for number in range(2000)]
+    (folder / "my_pairs.tsv").write_text("".join(pairs))
     return folder
 
 
@@ -46,6 +48,8 @@ def test_every_command_does_what_it_says(command, folder):
     words = shlex.split(command)[1:]
     if "tinyshakespeare" in words:
         words[words.index("tinyshakespeare")] = "my_text"
+    if "multi30k" in words:
+        words[words.index("multi30k")] = "my_pairs.tsv"
     if words[0] in ("run", "replicate"):
         words += ["--scale", "smoke"]
     if words[0] == "replicate":

@@ -1,6 +1,7 @@
 """Blocks: the ideas that models are made of, one a file. A block's config builds it; a context feeds it."""
 
 from allyouneed.blocks.attention import Attention as Attention
+from allyouneed.blocks.attention import CrossAttention as CrossAttention
 from allyouneed.blocks.context import Context as Context
 from allyouneed.blocks.feedforward import Gelu as Gelu
 from allyouneed.blocks.feedforward import Relu as Relu
@@ -17,6 +18,7 @@ from allyouneed.blocks.residual import PreNorm as PreNorm
 __all__ = [
     "Attention",
     "Context",
+    "CrossAttention",
     "Gelu",
     "LayerNorm",
     "Learned",

@@ -1,6 +1,6 @@
 """Translating sentences with any model that reads a source and writes a target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from allyouneed.data.translation import encode_pairs
 from allyouneed.generation.beam import beam_search
-from allyouneed.generation.reading import Reads
-from allyouneed.models.modes import evaluation_mode
+from allyouneed.generation.reading import Reads, reading
 from allyouneed.tokenizers import Tokenizer
 from allyouneed.tokenizers.subwords import END, START
 
@@ -23,6 +22,10 @@ class Translates(Reads, Protocol):
         """The state before the first token of the target."""
         ...
 
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights, which say where sources have to be."""
+        ...
+
 
 def translate(
     model: Translates,
@@ -31,20 +34,22 @@ def translate(
     *,
     n_beams: int = 4,
     length_penalty: float = 0.6,
-    max_extra_tokens: int = 50,
+    max_new_tokens: int = 128,
     batch_size: int = 100,
 ) -> list[str]:
     """What the model writes for each source, in their order.
 
-    The defaults are those of Vaswani et al., arXiv:1706.03762, section 6.1: four beams, length penalty 0.6, and no
-    translation longer than its source by more than 50 tokens. The tokenizer is the one that the model was trained
-    with (`tokenizers.subwords`). Sentences of about one length are translated together.
+    Four beams and length penalty 0.6 are those of Vaswani et al., arXiv:1706.03762, section 6.1. Its limit, a source's
+    length and 50 tokens, would make a translation depend on what it is batched with; here one holds for all. The
+    tokenizer is the one that the model was trained with (`tokenizers.subwords`). Sentences of about one length are
+    translated together.
     """
-    assert isinstance(model, nn.Module)
+    if not sources:
+        return []
     encoded = encode_pairs([(source, "") for source in sources], tokenizer)
     device = next(model.parameters()).device
     written = [""] * len(sources)
-    with evaluation_mode(model), torch.inference_mode():
+    with reading(model):
         for rows in encoded.rows(batch_size):
             batch = encoded.at(rows)
             source = batch.source.to(device)
@@ -56,7 +61,7 @@ def translate(
                 end=END,
                 n_beams=n_beams,
                 length_penalty=length_penalty,
-                max_new_tokens=source.shape[1] + max_extra_tokens,
+                max_new_tokens=max_new_tokens,
             )
             for row, tokens in zip(encoded.kept[rows], beams.tokens[:, 0].tolist()):
                 written[row] = tokenizer.decode(tokens[: tokens.index(END)] if END in tokens else tokens)

@@ -78,7 +78,7 @@ study = Study(
 LEARNING_RATES = [1e-3, 2e-3, 4e-3, 8e-3]
 
 
-LONGEST = 128  # tokens of a sentence
+LONGEST = 128  # tokens of a sentence, read or written
 
 
 # The contenders: what makes a translator of about the same number of weights
@@ -230,13 +230,13 @@ def train(model, encoded, seed, scale, run, lr, max_steps, after_step=()):
 
 
 def measure(model, pairs, tokenizer, scale):
-    """What the model writes for the test, and its measurements on it and on the tune split."""
-    test = pairs.test[: scale.n_test]
+    """Sources of the test with their targets and what the model writes, and measurements of it and the tune split."""
+    test = short(pairs.test, tokenizer)[: scale.n_test]
     references = [target for _, target in test]
-    written = write(model, [source for source, _ in test], tokenizer)
+    written = write(model, [source for source, _ in test], tokenizer, max_new_tokens=LONGEST)
     right = exact_match(written, references)
-    groups = pairs.groups.get("test", [])[: scale.n_test]
-    return written, {
+    groups = pairs.groups.get("test", [])[: scale.n_test]  # of data without a long sentence
+    return [(*pair, ours) for pair, ours in zip(test, written)], {
         "tune_loss": loss(model, pairs.tune, tokenizer),
         "loss": loss(model, test, tokenizer),
         "exact_match": float(np.mean(right)),
@@ -247,6 +247,11 @@ def measure(model, pairs, tokenizer, scale):
         },
         "parameters": sum(p.numel() for p in model.parameters()),
     }
+
+
+def short(pairs, tokenizer):
+    """Those whose source, with its end token, is not too long for learned positions."""
+    return [pair for pair in pairs if len(tokenizer.encode(pair[0])) < LONGEST]
 
 
 def loss(model, pairs, tokenizer):
@@ -262,15 +267,15 @@ class Watch:
 
     def __call__(self, step, model):
         if step % self.every == 0:
-            written = write(model, [source for source, _ in self.pairs], self.tokenizer, n_beams=1)
+            written = write(model, [source for source, _ in self.pairs], self.tokenizer, n_beams=1, max_new_tokens=60)
             self.log(step=step, right=float(np.mean(exact_match(written, [target for _, target in self.pairs]))))
 
 
-def show(run, pairs, written, n=5):
+def show(run, translations, n=5):
     """The first translations, beside what they should be."""
     lines = [
         f"{source}\n  -> {ours}" + ("" if ours == target else f"\n  not: {target}")
-        for (source, target), ours in zip(pairs.test[:n], written)
+        for source, target, ours in translations[:n]
     ]
     run.show("translations", "\n".join(lines))
 
@@ -306,12 +311,12 @@ def translate(arm, seed, scale, run, lr):
     tokenizer, encoded = prepare(run.data, scale)
     model = arm.build(scale, seed).to(run.device)
     every = max(1, scale.max_steps // 10)
-    watch = Watch(run.data.tune[: scale.n_test // 5], tokenizer, every, run)
+    watch = Watch(short(run.data.tune[: scale.n_test // 5], tokenizer), tokenizer, every, run)
     train(model, encoded, seed, scale, run, lr, scale.max_steps, after_step=[watch])
-    written, measured = measure(model, run.data, tokenizer, scale)
-    show(run, run.data, written)
-    if not isinstance(arm, Recurrent) or isinstance(arm.look, GlobalAttention):
-        run.show("attention", attention_map(model, run.data.test[0], tokenizer))
+    translations, measured = measure(model, run.data, tokenizer, scale)
+    show(run, translations)
+    if isinstance(arm, Transformer):
+        run.show("attention", attention_map(model, translations[0][:2], tokenizer))
     first = [row["step"] for row in run.rows if row.get("right", 0) >= 0.5]
     # One that never comes so far counts as if it did at the end: less than what it would need.
     return measured | {"steps_to_half": first[0] if first else scale.max_steps}
@@ -382,8 +387,8 @@ def translate_for_minutes(arm, seed, scale, run, lr):
         max_steps = int(60 * scale.budget_minutes / seconds[name])
     model = arm.build(scale, seed).to(run.device)
     train(model, encoded, seed, scale, run, lr, max_steps)
-    written, measured = measure(model, run.data, tokenizer, scale)
-    show(run, run.data, written)
+    translations, measured = measure(model, run.data, tokenizer, scale)
+    show(run, translations)
     return measured | {"steps": max_steps}
 
 
