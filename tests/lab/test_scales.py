@@ -123,3 +123,66 @@ def test_trials_run_at_the_scale_of_the_data_that_the_user_names(tmp_path: Path)
     assert record.file.name.startswith("laptop-")
     assert record.where == f"at laptop scale, on {data}"
     assert records.status(record) == "current"
+
+
+CHOOSY = """
+from dataclasses import dataclass
+
+from allyouneed.lab import Study
+
+
+@dataclass(frozen=True)
+class Scale:
+    steps: int
+    claims: tuple = ()
+    minutes: float = 0.01
+
+
+study = Study(paper="choosy", scales={"laptop": Scale(9, ("C1",))})
+
+
+@study.trial(arm={"far": 2.0}, tune={"lr": [1.0, 5.0], "on": "loss", "at": {"steps": 3}})
+def walk(arm, seed, scale, run, lr):
+    return {"loss": abs(lr * scale.steps - 15 * arm / 2), "steps": scale.steps}
+
+
+@study.trial()
+def never(arm, seed, scale, run):
+    raise RuntimeError("asked for by no claim of this scale")
+
+
+@study.claim("C1", paper="-")
+def far_enough(m):
+    "It takes nine steps."
+    return m.effect(lambda u: u["far"]["steps"] - 9, unit="exact").within(0.5)
+
+
+@study.claim("C2", paper="-", trial=never)
+def elsewhere(m):
+    "It is judged elsewhere."
+    return m.exact("size", 9)
+"""
+
+
+def choosy(tmp_path: Path, **options) -> Any:
+    file = tmp_path / "choosy_study.py"
+    file.write_text(CHOOSY)
+    return run_study(Options(str(file), seeds=2, jobs=1, out=tmp_path / "runs", **options))
+
+
+def test_a_scale_may_leave_claims_out_unless_they_are_asked_for(tmp_path: Path):
+    outcome = choosy(tmp_path)
+    assert {j.id: j.word for j in outcome.judgements} == {"C1": "holds", "C2": "not run"}
+    assert "not judged at this scale" in outcome.judgements[1].reason
+    assert not outcome.failures
+    asked = choosy(tmp_path, claims=("C2",))
+    assert [f.trial for f in asked.failures] == ["never", "never"]
+
+
+def test_tries_may_be_shorter_than_the_trials_that_they_tune(tmp_path: Path):
+    """With 3 steps the rate 5 ends at the goal; with the 9 of the trials themselves 1 would come nearer."""
+    outcome = choosy(tmp_path)
+    assert [t.values for t in outcome.tuned] == [{"lr": 5.0}]
+    assert outcome.measurements["walk"].values("loss", "far").tolist() == [30.0, 30.0]
+    longer = choosy(tmp_path, overrides={"steps": "4"})
+    assert longer.measurements["walk"].values("steps", "far").tolist() == [4.0, 4.0]

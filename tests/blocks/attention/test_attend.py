@@ -162,3 +162,15 @@ def test_channels_that_a_scheme_adds_do_not_change_the_scale():
         first, state = wider(x[:, :4], ctx, wider.new_state(2))
         second, _ = wider(x[:, 4:], Context.of(x[:, 4:], causal=True, past=ctx.after()), state)
     torch.testing.assert_close(torch.cat((first, second), 1), expected, rtol=0, atol=1e-12)
+
+
+def test_another_scale_is_that_of_the_scores():
+    """Queries that are k times as long give k times the scores."""
+    sizes = Sizes(16, 1, 2, 2, 8, 64, 32, 1e-5, 0.0)
+    x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ctx = Context.of(x, causal=True)
+    plain = Attention().build(sizes, PositionScheme()).double()
+    other = Attention(scale=0.9).build(sizes, PositionScheme()).double()
+    other.load_state_dict(plain.state_dict())
+    plain.q.weight.data *= 0.9 * 8**0.5
+    torch.testing.assert_close(other(x, ctx)[0], plain(x, ctx)[0], rtol=0, atol=1e-12)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ class TestReading:
 
     def test_vectors_come_as_seeds_by_items(self):
         assert over_seeds(a=[[1, 2, 3], [4, 5, 6]]).values("loss", "a").shape == (2, 3)
+
+    def test_a_text_is_that_of_the_first_run_of_its_arm(self):
+        runs = [replace(result("a", seed, loss=1), shown={"sample": f"of {seed}"}) for seed in (3, 1)]
+        assert Measurements(runs).shown("sample", "a") == "of 1"
+        with pytest.raises(ClaimError, match="nearest: sample"):
+            Measurements(runs).shown("samples", "a")
+        with pytest.raises(ClaimError, match="no text 'sample'"):
+            Measurements([], arms=["a"]).shown("sample", "a")
 
     def test_another_trial_function_is_read_through_of(self):
         m = Measurements([result("a", 0, loss=1), result("a", 0, trial="ablation", loss=2)])

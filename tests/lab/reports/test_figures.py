@@ -81,6 +81,18 @@ GRID = [
 ]
 
 
+def test_a_matrix_has_a_name_at_each_row_and_column():
+    figure = figures.matrix(
+        np.array([[0.2, 0.8, 0.0], [0.5, 0.1, 0.4]]), rows="ab", columns="xyz", x="read", y="written"
+    )
+    (axes,) = figure.axes
+    assert axes.images[0].get_array().tolist() == [[0.2, 0.8, 0.0], [0.5, 0.1, 0.4]]
+    assert axes.images[0].get_clim() == (0.0, 0.8)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["x", "y", "z"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert (axes.get_xlabel(), axes.get_title(loc="left")) == ("read", "written")
+
+
 def test_a_heatmap_has_the_mean_of_each_cell_in_its_place():
     figure = figures.heatmap(Measurements(GRID), "loss", x="lr", y="warmup", panels="norm", label="nats")
     pre, post = figure.axes

@@ -286,9 +286,7 @@ def attention_map(model, pair, tokenizer):
     batch = encode_pairs([pair], tokenizer).at(np.array([0]))
     with evaluation_mode(model), torch.inference_mode():
         model(batch.source.to(device), batch.tokens.to(device), record=record)
-    names = [
-        [tokenizer.decode([token]) or "end" for token in tokens[0].tolist()] for tokens in (batch.source, batch.targets)
-    ]
+    names = [[tokenizer.decode([token]) for token in tokens[0].tolist()] for tokens in (batch.source, batch.targets)]
     weights = record["cross_attention"][-1][0].mean(0)
     return json.dumps({"source": names[0], "target": names[1], "weights": weights.tolist()})
 
@@ -384,7 +382,7 @@ def translate_for_minutes(arm, seed, scale, run, lr):
             (run.artifact(seconds_a_step, scale=replace(scale, budget_minutes=0.0)) / "seconds.json").read_text()
         )
         name = next(name for name, contender in CONTENDERS.items() if contender == arm)
-        max_steps = int(60 * scale.budget_minutes / seconds[name])
+        max_steps = max(1, int(60 * scale.budget_minutes / seconds[name]))
     model = arm.build(scale, seed).to(run.device)
     train(model, encoded, seed, scale, run, lr, max_steps)
     translations, measured = measure(model, run.data, tokenizer, scale)
