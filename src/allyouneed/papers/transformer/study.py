@@ -68,16 +68,16 @@ study = Study(
     paper="transformer",
     data="number_words",
     scales={
-        "smoke": Scale(96, 16, 1, 2, 0.0, 16, 12, 0, 500, 8, 0.1, 2, (*NUMBERS, "C9")),
-        "laptop": Scale(128, 64, 2, 4, 0.0, 64, 300, 0, 20_000, 500, 5.0, 6, NUMBERS, smaller=({"d_model": 32},)),
-        "laptop-multi30k": Scale(4000, 128, 3, 4, 0.1, 64, 0, 30.0, 29_000, 1000, 60.0, 1, claims=TEXT),
-        "gpu": Scale(128, 256, 4, 8, 0.1, 128, 3000, 0, 52_700, 2000, minutes=20.0, seeds=5, claims=NUMBERS),
+        "smoke": Scale(96, 16, 1, 2, 0.0, 16, 12, 0.0, 500, 8, minutes=0.1, seeds=2, claims=(*NUMBERS, "C9")),
+        "laptop": Scale(
+            128, 64, 2, 4, 0.0, 64, 300, 0.0, 20_000, 500, 8.0, seeds=6, claims=NUMBERS, smaller=({"d_model": 32},)
+        ),
+        "laptop-multi30k": Scale(4000, 128, 3, 4, 0.1, 64, 0, 30.0, 29_000, 1000, minutes=60.0, seeds=1, claims=TEXT),
+        "gpu": Scale(128, 256, 4, 8, 0.1, 128, 3000, 0.0, 52_700, 2000, minutes=20.0, seeds=5, claims=NUMBERS),
     },
 )
 
 LEARNING_RATES = [1e-3, 2e-3, 4e-3, 8e-3]
-
-
 LONGEST = 128  # tokens of a sentence, read or written
 
 
