@@ -11,7 +11,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Named pairs (source, target) in three splits that share no source sentence.
+    """Named pairs (source, target) in three splits. The built-in ones share no source; published data may, by a few.
 
     `groups` may label every pair of a split ("5 digits"), so that a report can tell kinds of pairs apart; the keys
     are the names of the splits it labels.

@@ -92,7 +92,9 @@ def beam_search(
             is_open &= (goes_on & in_beam).any(1, keepdim=True) & (bound > finished.scores[:, -1:])
             if length == max_new_tokens or not is_open.any():
                 break
-            state = state.select(rows.gather(1, chosen).flatten())
+            origins = rows.gather(1, chosen).flatten()
+            if not torch.equal(origins, torch.arange(len(origins), device=origins.device)):  # a copy is not free
+                state = state.select(origins)
             logits, state = model.step(running.tokens[:, :, -1].reshape(-1, 1), state)
     both = _beside(finished, running, end)
     found = _take(both, (both.scores == -torch.inf).long().argsort(stable=True)[:, :n_beams])

@@ -57,7 +57,7 @@ study = Study(
     scales={
         "smoke": Scale(16, 16, 1, 2, 4, 10, 16, 8, 1, "fp32", minutes=0.1, seeds=2),
         "laptop": Scale(64, 64, 6, 4, 8, 400, 300, 64, 8, "fp32", 12.0, seeds=5, smaller=({"n_layers": 3},)),
-        "gpu": Scale(256, 256, 12, 4, 32, 500, 1000, 200, 8, "bf16", minutes=20.0, seeds=5),
+        "gpu": Scale(256, 256, 6, 4, 32, 500, 1000, 200, 8, "bf16", minutes=20.0, seeds=5),
     },
 )
 
