@@ -402,6 +402,7 @@ def ten_steps(arm, scale, run):
 @study.trial(
     arm=CONTENDERS,
     tune={"lr": LEARNING_RATES[:3], "on": "tune_loss", "at": {"budget_minutes": 1.0}},
+    patience=3600.0,  # a model without a cache, hardly trained, takes its time to write nonsense
     shared_artifacts=True,
 )
 def translate_for_minutes(arm, seed, scale, run, lr):
