@@ -87,6 +87,15 @@ def test_export_writes_the_whole_list_by_the_files_ending(cli, tmp_path):
     assert not (tmp_path / "list.txt").exists()
 
 
+@pytest.mark.parametrize(("name", "said"), [("dir.md", "a folder of that name"), (f"{'a' * 300}.md", "is too long")])
+def test_a_file_that_cannot_be_written_is_one_line_on_stderr(cli, tmp_path, name, said):
+    (tmp_path / "dir.md").mkdir()
+    answer = cli("reading", "export", name)
+    assert (answer.code, len(answer.err.splitlines())) == (1, 1)
+    assert said in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == ["dir.md"]
+
+
 def test_an_unknown_list_or_kind_is_refused_with_those_there_are(cli):
     answer = cli("reading", "--list", "top-ten")
     assert answer.code == 1
@@ -114,3 +123,7 @@ def test_progress_with_items_that_the_list_does_not_have_is_shown(cli):
     progress_file().write_text(progress_file().read_text().replace('"rope"', '"paper_of_2031"'))
     assert keys(cli("reading", "--json"))[-1] == "paper_of_2031"
     assert "paper_of_2031" in cli("reading").out
+    assert cli("reading", "note", "paper_of_2031", "still to come").out == "paper_of_2031: noted\n"
+    assert cli("reading", "note", "paper_of_2031").out == "still to come\n"
+    assert cli("reading", "mark", "paper_of_2031", "alibi", "reading").out == "paper_of_2031, alibi: reading\n"
+    assert cli("reading", "mark", "paper_of_2032", "read").code == 1

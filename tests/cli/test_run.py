@@ -104,3 +104,17 @@ def test_a_study_file_with_a_fault_is_named(cli, tmp_path):
     answer = cli("run", "faulty.py")
     assert answer.code == 1
     assert "faulty.py could not be imported: ZeroDivisionError" in answer.err
+
+
+def test_a_failure_at_a_smaller_size_costs_neither_the_record_nor_the_exit_code(cli, tmp_path):
+    file = write_coin(tmp_path, hook="assert scale.flips != 200, 'too few'")
+    text = file.read_text().replace("seeds: int = 6\n", "seeds: int = 6\n    smaller: tuple = ()\n")
+    text = text.replace("Scale(400)", "Scale(400, smaller=({'flips': 200},))").replace(
+        'Table 1)")', 'Table 1)", trend=True)'
+    )
+    file.write_text(text)
+    answer = cli("run", "coin_study.py", "--jobs", "2", "--record", "--json")
+    assert answer.code == 0
+    values = json.loads(answer.out)
+    assert {f["size"] for f in values["failures"]} == {"flips 200"}
+    assert (tmp_path / values["record"]).is_file()

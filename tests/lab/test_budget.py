@@ -5,6 +5,7 @@ import json
 import pytest
 
 from allyouneed.errors import UserError
+from allyouneed.lab import budget
 from allyouneed.lab.budget import Cost, cost_of, fit, minutes, recorded_seconds
 from allyouneed.lab.engine import Options, run_study
 from allyouneed.lab.loading import load_study
@@ -71,14 +72,18 @@ def test_a_seed_costs_every_arm_once_and_tuning_every_candidate(tmp_path):
     trial = load_study(str(write_coin(tmp_path))).trials["toss"]
     seconds = {("toss", "fair"): 60.0, ("toss", "biased"): 120.0}
     searches = [(trial, "fair"), (trial, "biased")]
-    assert cost_of([trial], [], {}, seconds, "-") == Cost(3.0, 0.0, "-")
-    assert cost_of([trial], searches, {}, seconds, "-") == Cost(3.0, 9.0, "-")
-    assert cost_of([trial], searches[:1], {"pause": "0.1,0.2"}, seconds, "-") == Cost(3.0, 2.0, "-")
+    whole = {"toss": 1.0}
+    assert cost_of([trial], [], {}, seconds, "-", whole) == Cost(3.0, 0.0, "-")
+    assert cost_of([trial], searches, {}, seconds, "-", whole) == Cost(3.0, 9.0, "-")
+    assert cost_of([trial], searches[:1], {"pause": "0.1,0.2"}, seconds, "-", whole) == Cost(3.0, 2.0, "-")
+    assert cost_of([trial], searches, {}, seconds, "-", {"toss": 0.1}) == Cost(3.0, pytest.approx(0.9), "-")
 
 
 def test_an_arm_that_was_never_timed_counts_as_the_mean_of_the_others(tmp_path):
     trial = load_study(str(write_coin(tmp_path))).trials["toss"]
-    assert cost_of([trial], [(trial, "biased")], {}, {("toss", "fair"): 60.0}, "-") == Cost(2.0, 3.0, "-")
+    assert cost_of([trial], [(trial, "biased")], {}, {("toss", "fair"): 60.0}, "-", {"toss": 1.0}) == Cost(
+        2.0, 3.0, "-"
+    )
 
 
 def test_recorded_seconds_are_means_over_seeds_and_sums_over_sizes(tmp_path):
@@ -138,6 +143,41 @@ def test_a_record_says_what_a_seed_takes_and_on_whose_processor(folder):
 def test_an_overridden_scale_is_not_the_one_that_was_recorded(folder):
     recorded(folder, seconds=30.0)
     assert "that the scale states" in run(folder, budget="1s", overrides={"flips": "7"})[0][0]
+
+
+def test_shorter_tries_cost_less_and_what_the_user_sets_is_no_shorter(folder):
+    file = folder / "coin_study.py"
+    file.write_text(file.read_text().replace('"on": "cost"', '"on": "cost", "at": {"flips": 40}'))
+    assert "tuning about 0 s;" in run(folder, budget="1.3s")[0][0]  # of 0.6 s a tenth
+    assert "tuning about 1 s;" in run(folder, budget="1.3s", overrides={"flips": "401"})[0][0]
+
+
+def test_the_stated_minutes_are_those_of_the_trials_that_the_scale_judges(folder):
+    file = folder / "coin_study.py"
+    text = file.read_text().replace(
+        "    seeds: int = 6\n", "    seeds: int = 6\n    claims: tuple = ('C1', 'C2', 'C3')\n"
+    )
+    text += """
+
+@study.trial(arm=["a", "b"])
+def elsewhere(arm, seed, scale, run):
+    return {"x": 0}
+
+
+@study.claim("C4", paper="-", trial=elsewhere)
+def another(m):
+    "Is judged at no scale."
+    return m.exact("x", 1)
+"""
+    file.write_text(text)
+    assert run(folder, budget="1.3s")[0][0].startswith("budget 1.3s: 10 seeds")
+
+
+def test_more_workers_than_cores_give_no_more_seeds(folder, monkeypatch):
+    monkeypatch.setattr(budget, "machine", lambda: {"cores": 1})
+    lines, _ = run(folder, budget="1.3s")
+    assert lines[0].startswith("budget 1.3s: 3 seeds (")  # 1.3 s less 0.6 s of tuning, at 0.2 s a seed
+    assert "; 1 worker;" in lines[0]
 
 
 def test_a_record_of_trials_too_short_to_time_says_nothing(folder):

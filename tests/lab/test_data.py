@@ -92,22 +92,26 @@ def test_a_text_study_refuses_pairs(tmp_path):
         run(str(file), tmp_path, "multi30k")
 
 
-def test_a_record_is_held_against_the_pairs_that_this_install_makes():
+def test_a_record_is_held_against_the_pairs_that_are_here(mine, tmp_path):
     pytest.importorskip("babel")
 
-    def version_here(name, version="recorded"):
-        values = {"data": {"name": name, "version": version, "default": True}}
-        return records._data_version_here(records.Record(None, values))
+    def version_here(name, own="number_words"):
+        values = {"data": {"name": name, "version": "recorded", "default": True}}
+        return records._data_version_here(records.Record(None, values), own)
 
     assert version_here("date_words:de-en") == open_data("date_words:de-en", "pairs").version
-    assert version_here("multi30k:de-en") == version_here("mine.tsv") == "recorded"
+    assert version_here("multi30k:de-en") == "recorded"  # pinned, and perhaps not fetched yet
+    assert version_here(mine) == open_data(mine, "pairs").version
+    assert version_here(mine, own="python_code") == open_data(mine, "text").version != version_here(mine)
+    with pytest.raises(UserError, match="gone"):
+        version_here(str(tmp_path / "gone.tsv"))
 
 
 def test_a_record_whose_data_need_an_extra_is_not_comparable_here(monkeypatch):
     monkeypatch.setitem(sys.modules, "num2words", None)
     data = {"name": "number_words", "version": "", "default": True}
     record = records.Record(None, {"reference": "pairs", "scale_name": "smoke", "data": data})
-    study = SimpleNamespace(scale=lambda name, data: Empty(), trials={})
+    study = SimpleNamespace(scale=lambda name, data: Empty(), trials={}, data="number_words")
     monkeypatch.setattr("allyouneed.lab.loading.load_study", lambda name: study)
     assert records.status(record) == (
         "not comparable: this needs num2words, which is not installed: pip install 'allyouneed[translation]'"

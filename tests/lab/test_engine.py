@@ -13,7 +13,7 @@ import pytest
 from allyouneed.errors import UserError
 from allyouneed.lab.engine import TUNING_SEED, Options, run_study
 from allyouneed.lab.outcome import Outcome
-from allyouneed.lab.reports import report
+from allyouneed.lab.reports import records, report
 
 from .studies import write_coin
 
@@ -515,3 +515,13 @@ def test_an_artifact_is_made_once_for_all_arms_that_share_it(tmp_path, shared, m
     weights = outcome.measurements["tune"].values("weight", "a").tolist()
     assert weights == ([0, 0, 0] if shared else [0, 10, 20])
     assert any("given one base" in note for note in outcome.notes) == shared
+
+
+def test_a_recorded_value_that_the_grid_no_longer_has_is_searched_for_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = write_coin(tmp_path)
+    records.record(run(file, tmp_path / "runs"), None, tmp_path / "results")
+    assert {t.source for t in run(file, tmp_path / "runs").tuned} == {"recorded"}
+    file.write_text(file.read_text().replace("[0.0, 0.001, 0.002]", "[0.001, 0.002]"))
+    again = run(file, tmp_path / "runs")
+    assert {(t.source, t.values["pause"]) for t in again.tuned} == {("searched", 0.001)}

@@ -214,6 +214,33 @@ def test_a_claim_alone_can_be_asked_for(folder):
     assert outcomes(again(file, folder, claims=("C3",))) == {"C3": "stands"}
 
 
+def test_claims_that_the_record_did_not_judge_are_refused_before_the_run(folder):
+    file = write_noise(folder, 2.0)
+    recorded(file, folder)
+    before = len(list((folder / "runs" / "trials").glob("*.json")))
+    with pytest.raises(UserError, match="at laptop scale judged none of C4: there is nothing to replicate"):
+        again(file, folder, claims=("C4",))
+    assert len(list((folder / "runs" / "trials").glob("*.json"))) == before
+    assert outcomes(again(file, folder, claims=("C3", "C4"))) == {"C3": "stands", "C4": "not comparable"}
+
+
+def test_seeds_on_another_text_of_the_same_name_replicate_nothing(folder):
+    file = write_noise(folder, 2.0)
+    text = folder / "mine.txt"
+    text.write_text("".join(f"line {i}\n" for i in range(3000)))
+    outcome = run_study(Options(str(file), out=folder / "runs", jobs=2, data="mine.txt"))
+    records.record(outcome, None, folder / "results")
+    record = records.find("noise", "laptop", "mine.txt", [folder / "results"])
+    assert records.status(record) == "current"
+    assert again(file, folder, data="mine.txt").stands
+    text.write_text("".join(f"line {i}\n" for i in range(3001)))
+    assert records.status(record) == "not comparable: the text of mine.txt is another than was recorded"
+    with pytest.raises(UserError, match=r"mine.txt is not what the record .* --data mine.txt --record"):
+        again(file, folder, data="mine.txt")
+    text.unlink()
+    assert records.status(record).startswith("not comparable: there is no corpus")
+
+
 def test_a_trial_that_fails_now_leaves_its_claim_uncompared(folder):
     file = write_coin(folder, hook="if seed == 8: raise ValueError('rolled away')")
     recorded(file, folder)

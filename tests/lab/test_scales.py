@@ -1,7 +1,7 @@
 """Which entry of a study's scales a run takes, and the smaller sizes of a scale."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import pytest
 from allyouneed.errors import UserError
 from allyouneed.lab import Study
 from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.loading import load_study
 from allyouneed.lab.reports import records
 from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
+from allyouneed.lab.trials.jobs import Job, Setting
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,26 @@ study = Study(
 def test_a_scale_may_be_another_on_other_data(data, d_model):
     assert study.scale("laptop", data=data).d_model == d_model
     assert study.scale("smoke", data=data).d_model == 8
+
+
+@pytest.mark.parametrize(
+    ("data", "d_model"),
+    [
+        (None, 64),
+        ("number-words", 64),
+        ("number_words:en-fr", 64),
+        ("multi30k:fr-en", 32),
+        ("date_words", 16),
+        ("./mine.tsv", 16),
+    ],
+)
+def test_a_star_stands_for_data_that_are_neither_the_studys_own_nor_named(data, d_model):
+    scales = {"smoke": Scale(8), "laptop": Scale(64), "laptop-multi30k": Scale(32), "laptop-*": Scale(16)}
+    starred = Study(paper="p", scales=scales, data="number_words")
+    assert starred.scale("laptop", data=data).d_model == d_model
+    assert starred.scale("smoke", data=data).d_model == 8
+    with pytest.raises(UserError, match=r"no scale 'laptop-\*'; it has smoke, laptop$"):
+        starred.scale("laptop-*")
 
 
 def test_what_stands_in_for_a_scale_is_none_itself():
@@ -109,11 +131,12 @@ def small(m):
 """
 
 
-def test_trials_run_at_the_scale_of_the_data_that_the_user_names(tmp_path: Path):
+@pytest.mark.parametrize("entry", ["DATA", "*"])
+def test_trials_run_at_the_scale_of_the_data_that_the_user_names(tmp_path: Path, entry):
     (tmp_path / "mine.txt").write_text("".join(f"line {i} of a text\n" for i in range(2000)))
     data = str(tmp_path / "mine.txt")
     file = tmp_path / "sized_study.py"
-    file.write_text(STUDY.replace("NAME", data))
+    file.write_text(STUDY.replace("NAME", entry.replace("DATA", data)))
     own, other = (run_study(Options(str(file), seeds=1, jobs=1, out=tmp_path / "runs", data=d)) for d in (None, data))
     assert [o.measurements["read"].values("size", "run").tolist() for o in (own, other)] == [[7.0], [3.0]]
     assert (other.scale_name, other.scale.size) == ("laptop", 3)
@@ -136,6 +159,7 @@ class Scale:
     steps: int
     claims: tuple = ()
     minutes: float = 0.01
+    smaller: tuple = ()
 
 
 study = Study(paper="choosy", scales={"laptop": Scale(9, ("C1",))})
@@ -186,3 +210,30 @@ def test_tries_may_be_shorter_than_the_trials_that_they_tune(tmp_path: Path):
     assert outcome.measurements["walk"].values("loss", "far").tolist() == [30.0, 30.0]
     longer = choosy(tmp_path, overrides={"steps": "4"})
     assert longer.measurements["walk"].values("steps", "far").tolist() == [4.0, 4.0]
+
+
+def test_what_the_user_sets_goes_before_the_values_of_tries(tmp_path: Path):
+    """With 3 steps the rate 5 would win, with 12 the rate 1 does: |12 - 15| is less than |60 - 15|."""
+    outcome = choosy(tmp_path, overrides={"steps": "12"})
+    assert [t.values for t in outcome.tuned] == [{"lr": 1.0}]
+
+
+def test_the_values_of_tries_go_before_those_of_a_smaller_size(tmp_path: Path):
+    file = tmp_path / "choosy_study.py"
+    file.write_text(CHOOSY)
+    study = load_study(str(file))
+    study.scales["laptop"] = replace(study.scales["laptop"], smaller=({"steps": 7},))
+    setting = Setting(str(file), "laptop", {}, {}, None, "cpu", "runs", smaller=0)
+    assert setting.scale_of(study).steps == 7
+    assert replace(setting, tries_of="walk").scale_of(study).steps == 3
+    assert Job.from_json(Job(replace(setting, tries_of="walk"), "walk", "far", 0, "", {}).to_json()).setting.tries_of
+
+
+def test_tries_at_what_the_scale_has_not_got_are_refused_when_the_trial_is_declared():
+    sized = Study(paper="p", scales={"laptop": Scale()})
+    for name in ("d_modell", "minutes"):
+        with pytest.raises(ValueError, match=f"'walk' are at another '{name}', which scale 'laptop' has not got"):
+
+            @sized.trial(tune={"lr": [1.0], "on": "loss", "at": {name: 3}})
+            def walk(arm, seed, scale, run, lr):
+                return {}

@@ -165,6 +165,37 @@ def test_a_trial_that_fails_at_a_size_is_named_and_costs_the_trend_alone(tmp_pat
     assert outcome.judgements[0].trend.sizes[1].reason.startswith("narrow, seed 3 failed")
     assert {(f.arm, f.seed) for f in outcome.failures} == {("narrow", 3), ("wide", 3)}
     assert all(f.reason.startswith("at size 32: ") for f in outcome.failures)
+    assert {f.size for f in outcome.failures} == {"size 32"}
+    assert not outcome.failed
+
+
+def test_of_a_grid_every_arm_is_run_at_every_size(tmp_path):
+    """At the smaller size another arm is best, and a claim that chooses by numbers still has all seeds."""
+    file = write_growing(tmp_path)
+    text = file.read_text().replace("import Study", "import Study, grid")
+    text += '''
+
+@study.trial(arm=grid(norm=["a", "b"], lr=[1, 2, 3]))
+def sweep(arm, seed, scale, run):
+    best = 3 if scale.size == 64 else 1 + seed % 2
+    loss = scale.size / 64 * (arm.norm == "b") + random.Random(f"{seed} {arm.norm} {scale.size}").gauss(0, 0.01)
+    return {"loss": loss, "tune_loss": abs(arm.lr - best)}
+
+
+@study.claim("C4", paper="-", trial=sweep, trend=True)
+def by_numbers(m):
+    """The arm that is chosen by hand has the lower loss."""
+
+    def effect(u):
+        lr = min((1, 2, 3), key=lambda lr: u[f"norm=b, lr={lr}"]["tune_loss"])
+        return u[f"norm=b, lr={lr}"]["loss"] - u[f"norm=a, lr={lr}"]["loss"]
+
+    return m.effect(effect).above(0)
+'''
+    file.write_text(text)
+    outcome = run(file, tmp_path / "runs", claims=("C4",))
+    assert {r.arm for r in outcome.smaller["size 16"]} == {f"norm={n}, lr={lr}" for n in "ab" for lr in (1, 2, 3)}
+    assert (outcome.judgements[0].trend.word, outcome.judgements[0].trend.n) == ("grows", 5)
 
 
 def test_a_size_that_no_value_can_train_is_named(tmp_path):

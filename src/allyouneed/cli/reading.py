@@ -1,6 +1,7 @@
 """`allyouneed reading`: the reading list, how far the user is with it, and their notes."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from allyouneed.cli.printing import console, print_json
 from allyouneed.errors import UserError
 from allyouneed.lab import papers, progress
-from allyouneed.lab.progress import Status
+from allyouneed.lab.progress import Progress, Status
 from allyouneed.lab.reading_list import LISTS, Kind
 from allyouneed.lab.reports import reading_export
 
@@ -81,7 +82,8 @@ def mark(
     status: Annotated[Status, typer.Argument(metavar="STATUS", help="How far you are with it.")],
 ) -> None:
     """Mark items as read, as being read, or as unread again. The day is kept with the mark."""
-    keys = list(dict.fromkeys(papers.find_item(name).key for name in names))
+    mine = progress.read_progress()
+    keys = list(dict.fromkeys(_key(name, mine) for name in names))
     progress.mark(keys, status)
     print(f"{', '.join(keys)}: {status}")
 
@@ -93,11 +95,12 @@ def note(
     ] = None,
 ) -> None:
     """Put a note of yours on an item, or show it."""
-    key = papers.find_item(name).key
+    mine = progress.read_progress()
+    key = _key(name, mine)
     if text is not None:
         progress.write_note(key, text)
         print(f"{key}: {'noted' if text.strip() else 'no note any more'}")
-    elif found := progress.read_progress().get(key, progress.Progress()).note:
+    elif found := mine.get(key, progress.Progress()).note:
         print(found)
     else:
         print(f'allyouneed: no note on {key} yet: allyouneed reading note {key} "..."', file=sys.stderr)
@@ -112,6 +115,11 @@ def export(file: Annotated[Path, typer.Argument(metavar="FILE", help="The file t
         raise UserError(f"{file} must end in {' or '.join(_FORMATS)}: the ending says the format")
     atomic_write(file, write(_rows()).encode())
     print(file)
+
+
+def _key(name: str, mine: Mapping[str, Progress]) -> str:
+    """The key of an item by any of its names, or of one that only the user's own file knows."""
+    return name if name in mine else papers.find_item(name).key
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def run(
     """Run the study of a paper and judge its claims.
 
     Finished trials are kept, so after Ctrl-C the same command goes on from there.
-    Exit code: 0 whatever the verdicts, 1 if a trial failed.
+    Exit code: 0 whatever the verdicts, 1 if a trial failed; one at a smaller size of the scale is only named.
     """
     if record and (overrides or arms or claims):
         raise typer.BadParameter(
@@ -92,14 +92,14 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
 
     people = console(to_stderr=as_json)
     page = report.write(outcome, summary.command(outcome, options.arms, options.grid, retune=options.retune))
-    recorded = _record(outcome, options.reference) if record and not outcome.failures else None
+    recorded = _record(outcome, options.reference) if record and not outcome.failed else None
     if as_json:
         print_json(_as_json(outcome, page, recorded))
     else:
         terminal.show(outcome, page, people)
     if recorded is not None:
         people.print(f"recorded in {recorded}", markup=False, soft_wrap=True)
-    if outcome.failures:
+    if outcome.failed:
         if record:
             print("allyouneed: nothing was recorded, because trials failed", file=sys.stderr)
         raise typer.Exit(1)

@@ -19,6 +19,8 @@ _MENDABLE = {
     errno.EROFS: "the file system is read-only",
     errno.ENOTDIR: "a file is in the way of the folder",
     errno.ENOENT: "there can be no folder",
+    errno.EISDIR: "a folder of that name is in the way",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
@@ -63,7 +65,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         _raise_mendable(error, path)
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # Gone already, or never there: its name was too long.
+            draft.unlink()
 
 
 def atomic_write(path: Path, content: bytes) -> None:

@@ -1,8 +1,8 @@
 """`--budget 8h`: as many seeds as fit, worked out before the first trial.
 
 What a seed costs is taken from the record of the same study, scale and data; without one from the
-minutes that the scale states. The whole run is counted, with what is kept of earlier runs, so that the
-same command asks for the same seeds after Ctrl-C.
+minutes that the scale states. All trials and all tuning are counted, with what is kept of earlier runs, so that
+the same command asks for the same seeds after Ctrl-C. Timings are not: they take minutes, however many seeds.
 """
 
 import re
@@ -43,10 +43,14 @@ def seeds_that_fit(engine: "Engine", trials: list[Trial], most: int) -> tuple[in
     plain = [trial for trial in trials if not trial.exclusive]
     if not plain:
         raise UserError("--budget: no claim here reads a trial that is run with several seeds")
-    seconds, source = _measured(engine, plain) or _stated(engine)
+    seconds, source = _measured(engine, plain) or _stated(engine, plain)
     searches = engine.given([trial for trial in plain if trial.tune])[1]
-    cost = cost_of(plain, searches, engine.options.grid, seconds, source)
-    return fit(engine.options.budget, cost, engine.executor.n_workers, most)
+    shares = {trial.name: share_of_a_try(engine, trial) for trial in plain}
+    cost = cost_of(plain, searches, engine.options.grid, seconds, source, shares)
+    n_workers = engine.executor.n_workers
+    if engine.device == "cpu":  # Seconds are processor time: more workers than cores share it.
+        n_workers = min(n_workers, machine()["cores"])
+    return fit(engine.options.budget, cost, n_workers, most)
 
 
 def fit(text: str, cost: Cost, n_workers: int, most: int) -> tuple[int, str]:
@@ -82,8 +86,10 @@ def cost_of(
     grid: dict[str, str],
     seconds: Mapping[tuple[str, str], float],
     source: str,
+    shares: Mapping[str, float],
 ) -> Cost:
-    """The cost of these trials, and of tuning the arms that `searches` lists, from the seconds of each trial and arm.
+    """The cost of these trials, and of tuning the arms that `searches` lists, from the seconds of each trial and arm
+    and the share of them that a try of the trial takes.
 
     An arm whose seconds are not known, such as a user's own, counts as the mean of the others.
     """
@@ -92,8 +98,18 @@ def cost_of(
     tuning = 0.0
     for trial, arm in searches:
         tune = widen(trial.tune, grid)
-        tuning += len(tune.candidates()) * tune.seeds * seconds.get((trial.name, arm), others)
+        tuning += len(tune.candidates()) * tune.seeds * shares[trial.name] * seconds.get((trial.name, arm), others)
     return Cost(seed / 60, tuning / 60, source)
+
+
+def share_of_a_try(engine: "Engine", trial: Trial) -> float:
+    """Of a trial's time, what a try to tune it takes: as its `Tune.at` is to the scale, in steps or in minutes."""
+    share = 1.0
+    for name, value in (trial.tune.at if trial.tune else {}).items():
+        of = getattr(engine.scale, name)
+        if name not in engine.options.overrides and isinstance(value, int | float) and of:
+            share *= value / of
+    return share
 
 
 def recorded_seconds(record: Record, with_smaller: bool) -> dict[tuple[str, str], float]:
@@ -123,9 +139,13 @@ def _measured(engine: "Engine", trials: list[Trial]) -> tuple[dict[tuple[str, st
     return seconds, f"measured by the record on {'this processor' if theirs == here else theirs}"
 
 
-def _stated(engine: "Engine") -> tuple[dict[tuple[str, str], float], str]:
-    """What the scale states, shared out evenly among its trials."""
-    names = [(t.name, arm) for t in engine.study.trials.values() if not t.exclusive for arm in t.arms]
+def _stated(engine: "Engine", trials: list[Trial]) -> tuple[dict[tuple[str, str], float], str]:
+    """What the scale states, shared out evenly among the trials that its claims read; or, without any, these."""
+    study = engine.study
+    asked = getattr(engine.scale, "claims", ()) or study.claims
+    read = {name for claim in study.claims.values() if claim.id in asked for name in claim.trials}
+    own = [trial for trial in study.trials.values() if trial.name in read and not trial.exclusive]
+    names = [(trial.name, arm) for trial in own or trials for arm in trial.arms]
     runs = len(names) * seeds_of(engine.options.scale, engine.scale)
     each = 60 * engine.scale.minutes * WORKERS_MEANT[engine.device] / runs
     return dict.fromkeys(names, each), f"by the {duration(engine.scale.minutes)} that the scale states"

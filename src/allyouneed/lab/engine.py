@@ -189,7 +189,7 @@ class Engine:
             for arm in trial.arms:
                 if self.options.scale == "smoke":
                     given.append(Tuned(trial.name, arm, trial.tune.middle(), "the middle of the grid"))
-                elif recorded.get(trial.name, {}).get(arm, {}).keys() == trial.tune.values.keys():
+                elif recorded.get(trial.name, {}).get(arm) in trial.tune.candidates():
                     given.append(Tuned(trial.name, arm, recorded[trial.name][arm], "recorded"))
                 else:
                     searches.append((trial, arm))
@@ -215,7 +215,7 @@ class Engine:
         for trial, arm in searches:
             tune = widen(trial.tune, self.options.grid)
             seeds = range(self.draw.tuning, self.draw.tuning + tune.seeds)
-            plan = self._plan_at(tune.at)
+            plan = self._plan_of_tries(trial) if tune.at else self.plan
             jobs[trial.name, arm] = [
                 (values, [plan.job(trial, arm, seed, values) for seed in seeds]) for values in tune.candidates()
             ]
@@ -237,12 +237,9 @@ class Engine:
                 reason = f"no value could be trained: {reason}"
                 self.executor.failures.append(Failure(name, arm, self.draw.tuning, reason))
 
-    def _plan_at(self, changes: dict[str, Any]) -> Plan:
-        """The plan of this run with some values of its scale changed."""
-        if not changes:
-            return self.plan
-        overrides = self.options.overrides | {name: str(value) for name, value in changes.items()}
-        setting = dataclasses.replace(self.plan.setting, overrides=overrides)
+    def _plan_of_tries(self, trial: Trial) -> Plan:
+        """The plan of this run at the scale that tuning this trial takes."""
+        setting = dataclasses.replace(self.plan.setting, tries_of=trial.name)
         return Plan(self.study, setting, setting.scale_of(self.study), self.plan.data_version)
 
     def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:

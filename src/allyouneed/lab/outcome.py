@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that ended without measurements, and why; it is named and the rest goes on."""
+    """A trial that ended without measurements, and why; it is named and the rest goes on.
+
+    `size` names a smaller size of the scale, as that of `Tuned` does.
+    """
 
     trial: str
     arm: str
     seed: int
     reason: str
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,8 @@ class Outcome:
     folder: Path
     notes: list[str] = field(default_factory=list)
     smaller: dict[str, list["TrialResult"]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a trial failed that verdicts rest on; one at a smaller size costs no more than a trend."""
+        return any(not failure.size for failure in self.failures)

@@ -17,6 +17,7 @@ from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import records, replications
 from allyouneed.lab.reports.records import Record
 from allyouneed.lab.trials.executor import Display
+from allyouneed.lab.trials.worker import open_data
 
 TUNING_BLOCK = 1000  # How far apart the tuning seeds of a record and of its replications begin.
 
@@ -43,12 +44,20 @@ class Replication:
 def replicate(options: Options, display: Display | None = None) -> Replication:
     """Run a recorded study with new seeds, as many as the record has unless the options say, and compare.
 
-    Raises UserError if there is no record, or it no longer counts, and as `run_study` does.
+    Raises UserError if there is no record, if it no longer counts, is of other data or judged none of the claims, and
+    as `run_study` does.
     """
     record = find_record(options)
     said = records.status(record)
     if said.startswith(records.FAILING):
         raise UserError(f"the record of {record.paper} {record.where} no longer counts: {said}: {record.command}")
+    _check_data(options, record)
+    judged = {judgement.id for judgement in record.judgements if judgement.word != "not run"}
+    if not judged & set(options.claims or judged):
+        raise UserError(
+            f"the record of {record.paper} {record.where} judged none of {', '.join(options.claims) or 'its claims'}: "
+            "there is nothing to replicate"
+        )
     if options.seeds is None and options.budget is None:
         options = replace(options, seeds=len(record.values["seeds"]))
     # Trends are not compared; and a recorded tuning was on the record's own tuning seeds.
@@ -72,6 +81,19 @@ def find_record(options: Options) -> Record:
         )
     # A user's study may have been recorded from another folder: what counts is the file that is named now.
     return Record(record.file, record.values | {"reference": options.reference})
+
+
+def _check_data(options: Options, record: Record) -> None:
+    """Refuse data other than the record's: what differs would be the seeds and the data at once."""
+    study = load_study(options.reference)
+    name = options.data or study.data
+    data = open_data(name, study.data)
+    recorded = record.values["data"]
+    if data is not None and data.version != (recorded and recorded["version"]):
+        raise UserError(
+            f"{name} is not what the record of {record.paper} {record.where} was made on, and seeds on other data "
+            f"replicate nothing: {record.command}"
+        )
 
 
 def fresh_draw(recorded: Iterable[int], earlier: list[dict[str, Any]]) -> Draw:

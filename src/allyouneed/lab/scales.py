@@ -2,7 +2,8 @@
 
 A scale may list `smaller=({"d_model": 16}, {"d_model": 32})`: which of its values make its smaller models,
 smallest first. A claim is judged at the scale itself; over these sizes its trend is told. With `claims=("C1", "C2")`
-only these are judged at the scale, unless the user asks for others.
+only these are judged at the scale, unless the user asks for others. An entry `laptop-multi30k` takes the place of
+`laptop` on multi30k, and one `laptop-*` on whatever data are neither the study's own nor have such an entry.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,23 +28,23 @@ def check(name: str, scale: Any) -> None:
 
 
 def askable(scales: Iterable[str]) -> list[str]:
-    """The scales that can be asked for: `laptop-multi30k` only stands in for `laptop` where the data is multi30k."""
+    """The scales that can be asked for: `laptop-multi30k` and `laptop-*` only stand in for `laptop` on other data."""
     scales = list(scales)
     return [name for name in scales if not any(name.startswith(f"{other}-") for other in scales)]
 
 
-def find(scales: Mapping[str, Any], name: str, data: str | None) -> Any:
-    """The scale `name` as it is for that data: the entry `name-data` if there is one.
+def find(scales: Mapping[str, Any], name: str, data: str | None, own: str | None = None) -> Any:
+    """The scale `name` as it is for that data: the entry `name-data` if there is one; else, for data that are not
+    the study's `own`, the entry `name-*`; else the entry `name`.
 
     What follows a colon in the data's name, such as the languages of `multi30k:de-en`, may be left out
-    of the entry's.
+    of the entry's, and makes of the study's own data no others.
     """
     plain = {_plain(entry): scale for entry, scale in scales.items()}
-    whole = data or ""
-    for on in (whole, whole.partition(":")[0]):
-        if _plain(f"{name}-{on}") in plain:
-            return plain[_plain(f"{name}-{on}")]
-    return scales[name]
+    whole = data or own or ""
+    on_others = ["*"] if _plain(_base(whole)) != _plain(_base(own or "")) else []
+    stand_ins = [_plain(f"{name}-{on}") for on in (whole, _base(whole), *on_others)]
+    return next((plain[entry] for entry in stand_ins if entry in plain), scales[name])
 
 
 def scale_values(scale: Any) -> dict[str, Any]:
@@ -64,6 +65,11 @@ def size_axis(scale: Any) -> list[str]:
 def size_name(size: Any, axis: Iterable[str]) -> str:
     """How a size is named on its axis: `32`, or `32/1` where two values make it."""
     return "/".join(str(getattr(size, name)) for name in axis)
+
+
+def _base(name: str) -> str:
+    """A name of data without its languages."""
+    return name.partition(":")[0]
 
 
 def _plain(name: str) -> str:

@@ -61,7 +61,8 @@ def grid(**factors: Sequence[Any] | Mapping[str, Any]) -> Grid:
 class Tune:
     """What the engine searches for each arm, on seeds that no claim uses: the least mean of `on`.
 
-    `at` are values of the scale that a try takes in place of the study's own, such as fewer steps.
+    `at` are values of the scale that a try takes in place of the study's own, such as fewer steps. What the
+    user sets by `--set` goes before them.
     """
 
     on: str
@@ -128,7 +129,8 @@ class Study:
     `paper` is the paper's slug; `scales` maps scale names to small frozen dataclasses with at least
     `minutes` (expected, on the hardware the scale is meant for) and, if not 5, `seeds`; `smaller` lists
     what makes smaller models, for trends. `data` names the corpus that `run.data` opens unless the user
-    says `--data`; a scale `laptop-multi30k` takes the place of `laptop` where they name multi30k.
+    says `--data`; a scale `laptop-multi30k` takes the place of `laptop` where they name multi30k, `laptop-*`
+    where they name any data that are not the study's own and have no scale of their own.
     """
 
     def __init__(self, paper: str, scales: Mapping[str, Any], data: str | None = None) -> None:
@@ -254,7 +256,7 @@ class Study:
         askable = sizes.askable(self.scales)
         if name not in askable:
             raise UserError(f"{self.paper} has no scale {name!r}; it has {', '.join(askable)}")
-        scale = sizes.find(self.scales, name, data)
+        scale = sizes.find(self.scales, name, data, self.data)
         known = [f.name for f in fields(scale) if f.name != "smaller"]
         for key in overrides or {}:
             if key not in known:
@@ -279,6 +281,14 @@ class Study:
     def _add(self, trial: Trial) -> None:
         if trial.name in self.trials:
             raise ValueError(f"{self.paper!r} declares the trial {trial.name!r} twice")
+        for name, scale in self.scales.items():
+            unknown = [
+                value for value in (trial.tune.at if trial.tune else ()) if value not in sizes.scale_values(scale)
+            ]
+            if unknown:
+                raise ValueError(
+                    f"tries of {trial.name!r} are at another {unknown[0]!r}, which scale {name!r} has not got"
+                )
         self.trials[trial.name] = trial
 
     def _add_claim(self, claim: Claim) -> None:

@@ -35,7 +35,9 @@ def tell_trends(
         results[small.size] = small.run_all(trials)
         for at_size in small.verdicts(trials, results[small.size], extended).judgements:
             found[at_size.id].append((name, at_size))
-        failures = [replace(f, reason=f"at {small.size}: {f.reason}") for f in engine.executor.failures]
+        failures = [
+            replace(f, size=small.size, reason=f"at {small.size}: {f.reason}") for f in engine.executor.failures
+        ]
         engine.executor.failures = before + failures
         engine.tuned += [
             replace(t, size=small.size, warnings=tuple(f"at {small.size}: {w}" for w in t.warnings))
@@ -70,14 +72,17 @@ def _with_trend(
 
 
 def _trials(study: Study, judgements: list[Judgement]) -> list[Trial]:
-    """The trials of these claims, each with the arms that the claims' evidence used."""
+    """The trials of these claims, each with the arms that the claims' evidence used.
+
+    Of a grid all arms: which of them a claim uses may hang on their numbers, and be others at another size.
+    """
     arms: dict[str, set[str]] = {}
     for judgement in judgements:
         for name in study.claims[judgement.id].trials:
             assert judgement.evidence is not None
             arms.setdefault(name, set()).update(arm for arm, _ in judgement.evidence.uses)
     return [
-        replace(trial, arms={arm: value for arm, value in trial.arms.items() if arm in arms[name]})
+        replace(trial, arms={arm: value for arm, value in trial.arms.items() if trial.grid or arm in arms[name]})
         for name, trial in study.trials.items()
         if name in arms and not trial.exclusive
     ]

@@ -45,11 +45,65 @@ def test_a_claim_is_contradicted_by_an_interval_on_the_other_side():
     assert judge(with_function(lambda m: m.less("loss", "sinusoidal", than="rope")), M).verdict == "contradicted"
 
 
-def test_a_failed_gate_leaves_every_claim_inconclusive_and_without_evidence():
+def test_a_failed_gate_leaves_claims_that_read_its_arm_inconclusive_and_without_evidence():
     result = GATE.function(M)
     judgement = judge(CLAIM, M, [(GATE, GateResult("loss below 9", [], {})), (GATE, result)])
     assert judgement.verdict == "inconclusive: sinusoidal did not learn"
     assert judgement.evidence is None
+
+
+GRID = Measurements(
+    [
+        TrialResult(trial, f"norm={norm}, lr={lr}", seed, {"loss": loss + seed / 10 + lr / 100}, [], {}, 1.0,
+                    {"norm": norm, "lr": str(lr)})
+        for trial in ("train", "other")
+        for norm, loss in (("pre", 1.0), ("post", 5.0))
+        for lr in (1, 2)
+        for seed in range(3)
+    ]
+)  # fmt: skip
+
+
+def pre_of(m):
+    return m.effect(lambda u: u["pre"]["loss"]).above(0)
+
+
+def raw(norm):
+    return lambda m: m.effect(lambda u: u[f"norm={norm}, lr=1"]["loss"]).above(0)
+
+
+@pytest.mark.parametrize(
+    ("reads", "word"),
+    [
+        (raw("pre"), "holds"),
+        (raw("post"), "inconclusive"),
+        (lambda m: pre_of(m.best("lr", on="loss")), "holds"),
+        (lambda m: m.best("lr", on="loss").less("loss", "pre", than="post"), "inconclusive"),
+        (lambda m: pre_of(m.where(lr=2)), "holds"),
+        (lambda m: m.where(lr=2).less("loss", "pre", than="post"), "inconclusive"),
+        (lambda m: raw("post")(m.of("other")), "holds"),
+        (lambda m: (m.values("loss", "norm=post, lr=1"), raw("pre")(m.of("other")))[1], "inconclusive"),
+        (lambda m: (max(r.seed for r in m.results), raw("pre")(m))[1], "inconclusive"),
+    ],
+)
+@pytest.mark.parametrize("view", [lambda m: m, lambda m: m.best("lr", on="loss")], ids=["arms", "choice"])
+def test_a_failed_gate_stops_only_claims_that_read_its_arm_by_whatever_name(view, reads, word):
+    gate = view(GRID).below("loss", 3.0)
+    assert gate.failed_arms
+    assert judge(with_function(reads), GRID, [(GATE, gate)]).word == word
+
+
+def test_a_gate_over_another_trial_stops_claims_that_read_that_one():
+    gate = GRID.of("other").where(lr=1).below("loss", 3.0)
+    assert judge(with_function(raw("post")), GRID, [(GATE, gate)]).word == "holds"
+    reads_both = with_function(lambda m: (m.of("other").values("loss", "norm=post, lr=1"), raw("pre")(m))[1])
+    assert judge(reads_both, GRID, [(GATE, gate)]).verdict == "inconclusive: post did not learn"
+
+
+def test_a_claim_that_cannot_be_evaluated_is_stopped_by_any_gate():
+    gate = [(GATE, GRID.below("loss", 3.0))]
+    for function in (lambda m: 1 / 0, lambda m: m.less("loss", "a", than="b"), lambda m: None):
+        assert judge(with_function(function), GRID, gate).word == "inconclusive"
 
 
 def test_arms_that_fail_two_gates_are_named_once():

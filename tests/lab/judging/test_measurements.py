@@ -171,7 +171,31 @@ class TestBestOfAGrid:
         best = few.best("lr", on="tune")
         assert best.values("loss", "pre").tolist() == [2.2]
         effect = best.effect(lambda u: u["post"]["loss"] - u["pre"]["loss"])
-        assert effect.notes == ("seed 1 left out: pre was not run with it",)
+        assert effect.notes[0] == "seed 1 left out: pre was not run with it"
+
+    @pytest.mark.parametrize(
+        ("lrs", "best", "note"),
+        [
+            (("1", "3", "10"), ("10", "10", "3"), "lr of pre: the edge of its grid (10) was best with 2 of 3 seeds"),
+            (
+                ("10", "1", "3"),
+                ("1", "10", "3"),
+                "lr of pre: the edge of its grid (1 and 10) was best with 2 of 3 seeds",
+            ),
+            (("1", "3", "10"), ("3", "3", "3"), None),
+            (("a", "b", "c"), ("a", "a", "a"), None),
+            (("1",), ("1", "1", "1"), None),
+        ],
+    )
+    def test_a_best_value_on_the_edge_of_its_grid_is_said(self, lrs, best, note):
+        m = Measurements(
+            result(f"{norm} {lr}", seed, factors={"norm": norm, "lr": lr}, loss=seed, tune=float(lr != best[seed]))
+            for norm in ("pre", "post")
+            for lr in lrs
+            for seed in range(3)
+        )
+        effect = m.best("lr", on="tune").effect(lambda u: u["pre"]["loss"])
+        assert effect.notes == ((note,) if note else ())
 
     def test_it_goes_with_factors_that_are_fixed(self):
         assert self.M.where(norm="pre").best("lr", on="tune").arms == ["norm=pre"]

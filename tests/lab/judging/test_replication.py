@@ -85,9 +85,13 @@ def test_a_recorded_inconclusive_stands_until_more_seeds_decide(new, outcome, wh
     assert (found.outcome, found.why.partition("together: ")[2]) == (outcome, why)
 
 
-def test_seeds_are_pooled_at_95_percent_whatever_the_record_was_judged_at():
-    found = compare(judged(SHAPE + 3, level=0.975), judged(SHAPE[::-1] + 3))
-    assert found.pooled.level == 0.95
+@pytest.mark.parametrize(
+    ("mean", "before", "now", "pooled"),
+    [(3, 0.95, 0.95, 0.95), (3, 0.975, 0.95, 0.975), (3, 0.95, 0.975, 0.975), (0.6, 0.95, 0.95, 0.975)],
+)
+def test_seeds_are_pooled_at_the_higher_level_and_what_was_open_at_that_of_a_second_look(mean, before, now, pooled):
+    found = compare(judged(SHAPE + mean, level=before), judged(SHAPE[::-1] + 3, level=now))
+    assert found.pooled.level == pooled
 
 
 def test_a_ratio_is_compared_by_its_logarithms_though_old_records_do_not_say_that_it_is_one():

@@ -70,9 +70,18 @@ def test_sizes_are_paired_over_the_seeds_that_all_of_them_have():
     large = evidence(0.13 + LUCK[1:] - WOBBLE[1:], seeds=range(1, 5))
     said = tell("d_model", [("32", small)], "64", large)
     assert said.n == 4
+    assert not str(said).endswith("seeds")
+    assert str(tell("d_model", [("32", large)], "64", small)).endswith("; 4 of 5 seeds")
     assert said.slope == pytest.approx(0.04 - 2 * WOBBLE[1:].mean())
     # The seeds' luck, ten times the difference's own spread, drops out.
     assert said.high - said.low < 0.05 < large.high - large.low
+
+
+def test_effects_have_digits_enough_to_tell_two_ratios_apart():
+    ratios = [evidence(np.log(mean) + LUCK / 100 + sign * WOBBLE / 100, 0, 1, is_log=True) for mean, sign in
+              ((0.9712, 1), (0.9688, -1))]  # fmt: skip
+    assert "32 -> 64: 0.9712 -> 0.9688, grows" in str(tell("d_model", [("32", ratios[0])], "64", ratios[1]))
+    assert "0.0912 -> 0.131, grows" in str(told((0.0912, 0.1312)))
 
 
 def test_a_ratio_moves_by_factors():

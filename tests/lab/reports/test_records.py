@@ -150,6 +150,16 @@ def test_a_scale_changed_after_the_run_shows(record):
     assert records.status_against(record, changed).startswith("stale: the scale laptop has another max_steps")
 
 
+@pytest.mark.parametrize(("name", "old", "new"), [("claims", ["C1", "C2"], ["C1"]), ("smaller", [], [{"d_model": 32}])])
+def test_a_scale_that_judges_something_else_shows_unless_the_record_is_too_old_to_say(record, name, old, new):
+    here = now(record, scale=record.values["scale"] | {name: new})
+    assert records.status_against(record, here) == "current"
+    listing = replace(record, values=record.values | {"scale": record.values["scale"] | {name: old}})
+    assert records.status_against(listing, here) == f"stale: the scale laptop has another {name} than was recorded"
+    same = now(record, scale=record.values["scale"] | {name: old[::-1]})
+    assert records.status_against(listing, same) == "current"
+
+
 def test_minutes_may_change(record):
     del record.values["scale"]["minutes"]
     assert records.status_against(record, now(record)) == "current"

@@ -65,6 +65,13 @@ def test_what_replicated_an_earlier_record_is_no_longer_shown(record, add, tmp_p
     assert "replicated" not in scoreboard.markdown([newer])
 
 
+@pytest.mark.parametrize("name", ["claim_digests", "digests", "tuned"])
+def test_what_replicated_other_claims_trials_or_tuned_values_is_no_longer_shown(record, add, name):
+    add(5, 6)
+    changed = [] if name == "tuned" else {**record.values[name], "C1": "changed"}
+    assert replications.read(Record(record.file, record.values | {name: changed})) == []
+
+
 def test_replications_are_no_records(record, add, tmp_path):
     add(5, 6)
     assert [r.file for r in records.read_records([tmp_path / "results"])] == [record.file]
@@ -104,6 +111,16 @@ def test_what_is_new_is_counted_in_its_own_unit(record, unit, n, said):
 def test_a_claim_without_numbers_is_counted_in_seeds(record, add):
     add(5, 6, 7, C1=Judgement("C1", "-", "-", "not run", "rope, seed 6 failed"))
     assert replications.short(record)["C1"] == ["replicated: not comparable (3 new seeds)"]
+
+
+@pytest.mark.parametrize("name", ["of", "claims", "seeds", "replicated"])
+def test_a_replication_of_which_a_part_is_missing_is_damaged(record, add, name):
+    file = add(5, 6)
+    values = json.loads(file.read_text())
+    del values[0][name]
+    file.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"replications/laptop.json is damaged"):
+        scoreboard.rows(record)
 
 
 @pytest.mark.parametrize("text", ["[{]", "{}x", '{"a": 1}', "[1]", '[{"seeds": []}]'])

@@ -27,6 +27,22 @@ class Choice:
             tried.setdefault((others, result.seed), []).append(result)
         return [min(runs, key=self._loss) for runs in tried.values() if len(runs) == n_values]
 
+    def on_edge(self, chosen: Sequence[TrialResult], values: Sequence[str], arm: str) -> str | None:
+        """A warning if the best of a grid of numbers was its least or greatest: a wider one might have a better.
+
+        `chosen` are an arm's runs, `values` those of the factor. None if all is well.
+        """
+        try:
+            low, *_, high = sorted(values, key=float)
+        except ValueError:  # Names, which have no edge; or a single value.
+            return None
+        at = [edge for edge in (low, high) if any(run.factors[self.factor] == edge for run in chosen)]
+        if not at:
+            return None
+        n = sum(run.factors[self.factor] in at for run in chosen)
+        seeds = f"{n} of {len(chosen)} seeds"
+        return f"{self.factor} of {arm}: the edge of its grid ({' and '.join(at)}) was best with {seeds}"
+
     def _loss(self, result: TrialResult) -> float:
         """What is compared; not a number is the worst there is."""
         loss = float(measurement(result, self.on))

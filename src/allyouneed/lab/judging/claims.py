@@ -3,7 +3,7 @@
 Light: judgements are also read from records, without numpy or scipy.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,31 +72,42 @@ def judge(
     """The verdict on one claim.
 
     `not run` if the study says so, if a trial that the claim reads failed, or if its measurements
-    cannot carry it (one seed, no such arm); `inconclusive` if a gate failed; else the word of the
-    claim's evidence. `extended_from`: the verdict was shown before, with so many seeds; this second
-    look is judged at half the error (Bonferroni), and says so.
+    cannot carry it (one seed, no such arm); `inconclusive` if an arm that it reads failed a gate, or any
+    did and it cannot be told what it reads; else the word of the claim's evidence. `extended_from`: the
+    verdict was shown before, with so many seeds; this second look is judged at half the error (Bonferroni),
+    and says so.
     """
     judgement = Judgement(claim.id, claim.statement, claim.paper, "not run", weaker_form=claim.weaker_form)
     if claim.not_run is not None:
         return replace(judgement, reason=claim.not_run)
     if claim.function is None or m is None:
         return replace(judgement, reason="it has no trials")
-    failed = {arm: None for _, gate in gates for arm in gate.failed_arms}
-    if failed:
-        return replace(judgement, word="inconclusive", reason=f"{', '.join(failed)} did not learn")
     if extended_from is not None:
         level = 1 - (1 - level) / 2
-    try:
-        evidence = claim.function(m.judged(level, failures))
-    except ClaimError as error:
-        return replace(judgement, reason=str(error))
-    except Exception as error:  # A study's own code: the other claims must not be lost with it.
-        return replace(judgement, reason=f"its function failed: {type(error).__name__}: {error}")
-    if not isinstance(evidence, Evidence):
-        return replace(judgement, reason=f"its function gave {evidence!r:.60}, not evidence such as m.less(...) gives")
+    m = m.judged(level, failures)
+    evidence = _evidence(claim.function, m)
+    known = isinstance(evidence, Evidence)
+    failed = {arm: None for _, gate in gates for arm in (gate.failed_among(m.reads) if known else gate.failed_arms)}
+    if failed:
+        return replace(judgement, word="inconclusive", reason=f"{', '.join(failed)} did not learn")
+    if isinstance(evidence, str):
+        return replace(judgement, reason=evidence)
     if extended_from is not None:
         evidence = replace(evidence, notes=(f"extended from n={extended_from}", *evidence.notes))
     return replace(judgement, word=evidence.word, evidence=evidence)
+
+
+def _evidence(function: Callable[..., Any], m: "Measurements") -> Evidence | str:
+    """What a claim's function gives; or why that is no evidence."""
+    try:
+        evidence = function(m)
+    except ClaimError as error:
+        return str(error)
+    except Exception as error:  # A study's own code: the other claims must not be lost with it.
+        return f"its function failed: {type(error).__name__}: {error}"
+    if not isinstance(evidence, Evidence):
+        return f"its function gave {evidence!r:.60}, not evidence such as m.less(...) gives"
+    return evidence
 
 
 def how_many_tested(judgements: Iterable[Judgement]) -> int:

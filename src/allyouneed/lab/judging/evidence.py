@@ -1,8 +1,8 @@
 """What a claim came to, in numbers and in a word; light, so that records are read without scipy."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from allyouneed.lab.trials.result import from_json, to_json
@@ -70,14 +70,26 @@ class GateResult:
     """Which arms have a run that missed the bar; `values` holds every run of every arm, by seed.
 
     `worst` is the run closest to missing the bar, or furthest beyond it: (value, arm); None without runs.
+    `runs` says which arms of `trial`, by the names they were run under, each failed one stands for; it is empty
+    where that is not known.
     """
 
     bar: str
     failed_arms: list[str]
     values: dict[str, list[float]]
     worst: tuple[float, str] | None = None
+    trial: str = ""
+    runs: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether every run of every arm met the bar."""
         return not self.failed_arms
+
+    def failed_among(self, reads: Collection[tuple[str, str]]) -> list[str]:
+        """The failed arms that stand for one of these (trial, arm), or for who knows which."""
+        return [
+            arm
+            for arm in self.failed_arms
+            if arm not in self.runs or any((self.trial, run) in reads for run in self.runs[arm])
+        ]

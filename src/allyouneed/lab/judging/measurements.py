@@ -27,7 +27,8 @@ class Measurements(Comparisons):
 
     `results` may hold those of several trial functions; `trial` names the one that is read (default:
     the first). `arms` lists the arms in the order to show them, also those without a result;
-    `failures` the trials that failed. `data` and `scale` are the run's, for gates and figures.
+    `failures` the trials that failed. `data` and `scale` are the run's, for gates and figures. `reads` collects
+    the (trial, arm) that was looked at, by the names they were run under, here and in every view.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Measurements(Comparisons):
         data: Any = None,
         scale: Any = None,
         level: float = 0.95,
+        reads: set[tuple[str, str]] | None = None,
     ) -> None:
-        self.results = tuple(results)
-        self.trial = trial if trial is not None or not self.results else self.results[0].trial
+        self._results = tuple(results)
+        self.reads = set() if reads is None else reads
+        self.trial = trial if trial is not None or not self._results else self._results[0].trial
         self.data = data
         self.scale = scale
         self.level = level
@@ -52,7 +55,7 @@ class Measurements(Comparisons):
         self._failures = tuple(failures)
         self._fixed = dict(fixed or {})
         self._best = best
-        of_trial = [r for r in self.results if r.trial == self.trial]
+        of_trial = [r for r in self._results if r.trial == self.trial]
         self._mine = mine = [r for r in of_trial if self._fixed.items() <= r.factors.items()]
         mine.sort(key=lambda r: self._declared.index(r.arm) if r.arm in self._declared else len(self._declared))
         renamed = bool(self._fixed or best)
@@ -64,8 +67,17 @@ class Measurements(Comparisons):
             seeds[result.seed] = result
         failed = [f for f in self._failures if f.trial == self.trial]
         names = {result.arm: self._name(result) for result in mine}
+        self._run_as: dict[str, set[str]] = {}
+        for run, shown in names.items():
+            self._run_as.setdefault(shown, set()).add(run)
         self._failed = {(names.get(f.arm, f.arm), f.seed): f for f in failed}
         self._lost = {f.arm for f in failed} - {result.arm for result in of_trial}
+
+    @property
+    def results(self) -> tuple[TrialResult, ...]:
+        """All results, of whichever trial."""
+        self.reads.update((result.trial, result.arm) for result in self._results)
+        return self._results
 
     @property
     def arms(self) -> list[str]:
@@ -79,7 +91,7 @@ class Measurements(Comparisons):
 
     def of(self, trial: str) -> "Measurements":
         """The measurements of another trial function of the study. Raises ClaimError if it has no results."""
-        known = {result.trial for result in self.results}
+        known = {result.trial for result in self._results}
         if trial not in known:
             raise ClaimError(f"no results of {unknown('trial', trial, known)}")
         return self._with(trial=trial, arms=self._declared if trial == self.trial else ())
@@ -112,8 +124,8 @@ class Measurements(Comparisons):
         return values
 
     def judged(self, level: float, failures: Sequence["Failure"] = ()) -> "Measurements":
-        """The same measurements at another confidence level, with what failed."""
-        return self._with(level=level, failures=(*self._failures, *failures))
+        """The same measurements at another confidence level, with what failed; nothing of them is read yet."""
+        return self._with(level=level, failures=(*self._failures, *failures), reads=set())
 
     def values(self, name: str, arm: str) -> Float[np.ndarray, " seeds"] | Float[np.ndarray, "seeds items"]:
         """A measurement of one arm over its seeds. Raises ClaimError for unknown names or ragged vectors."""
@@ -185,6 +197,7 @@ class Measurements(Comparisons):
             raise ClaimError("the seeds have vectors of different lengths")
         values = np.stack(rows) if unit == "items x seeds" else np.concatenate([np.empty(0), *rows])
         uses = {**reads.uses, **self._chosen_by(reads.arms)}
+        notes += self._on_edge(reads.arms, seeds)
         return Effect(values, unit, self.level, label, tuple(seeds), tuple(uses), tuple(notes))
 
     def below(self, name: str, bar: float, arms: Sequence[str] | None = None) -> GateResult:
@@ -233,7 +246,8 @@ class Measurements(Comparisons):
         worst = min(
             ((value, arm) for arm in values for value in values[arm]), key=lambda run: sign * run[0], default=None
         )
-        return GateResult(f"{name} {'above' if sign > 0 else 'below'} {bar:.4g}", failed, values, worst)
+        said = f"{name} {'above' if sign > 0 else 'below'} {bar:.4g}"
+        return GateResult(said, failed, values, worst, self.trial or "", {arm: self._runs(arm) for arm in failed})
 
     def _numbers(self, f: Callable[[Unit], Any], unit: str, seed: int, reads: Reads) -> Float[np.ndarray, " units"]:
         """What `f` makes of one seed: one number, one for each item, or any number of draws."""
@@ -266,7 +280,12 @@ class Measurements(Comparisons):
             raise ClaimError(
                 f"no {unknown('arm', arm, self.arms)}" + (f"; failed: {'; '.join(failed)}" if failed else "")
             )
+        self.reads.update((self.trial or "", run) for run in self._runs(arm))
         return self._by_arm[arm]
+
+    def _runs(self, arm: str) -> list[str]:
+        """The arms that a shown name stands for, by the names they were run under."""
+        return sorted(self._run_as.get(arm, [arm]))
 
     def _name(self, result: TrialResult) -> str:
         chosen = self._best.factor if self._best else None
@@ -282,6 +301,15 @@ class Measurements(Comparisons):
             return {}
         return {(r.arm, self._best.on): None for r in self._mine if self._name(r) in arms}
 
+    def _on_edge(self, arms: set[str], seeds: Sequence[int]) -> list[str]:
+        """Where the choice of these arms' runs ended on the edge of its grid."""
+        if self._best is None:
+            return []
+        values, read = self.factor(self._best.factor), [arm for arm in self.arms if arm in arms]
+        chosen = {arm: [run for seed, run in self._by_arm[arm].items() if seed in seeds] for arm in read}
+        said = (self._best.on_edge(runs, values, arm) for arm, runs in chosen.items())
+        return [note for note in said if note]
+
     def _with(self, **changes: Any) -> "Measurements":
         same = {
             "trial": self.trial,
@@ -292,5 +320,6 @@ class Measurements(Comparisons):
             "data": self.data,
             "scale": self.scale,
             "level": self.level,
+            "reads": self.reads,
         }
-        return Measurements(self.results, **same | changes)
+        return Measurements(self._results, **same | changes)

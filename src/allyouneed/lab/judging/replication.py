@@ -2,7 +2,8 @@
 
 Two rules, for claims whose unit is the seed. The mean of the new seeds lies inside the record's 95 %
 prediction interval: mean -+ t s sqrt(1/n + 1/n_new), with the record's mean, deviation s and n - 1
-degrees of freedom. And all seeds together, against the same bar at 95 %, say the recorded word. What
+degrees of freedom. And all seeds together, against the same bar, say the recorded word: at the higher level
+of the two, and for a recorded `inconclusive`, which seeds are added to until they decide it, at 97.5 %. What
 cannot be pooled (items of one model, rounds of two days, exact draws) is compared by its word.
 """
 
@@ -19,6 +20,7 @@ from allyouneed.lab.judging.effects import Effect
 from allyouneed.lab.judging.evidence import ClaimError, Evidence
 
 OUTCOMES = ("stands", "does not stand", "not comparable")
+SECOND_LOOK = 0.975  # as for a verdict that seeds were added to
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def _without_evidence(recorded: Judgement, new: Judgement) -> tuple[str, str]:
 def _over_seeds(recorded: Judgement, new: Judgement, before: Evidence, now: Evidence) -> Comparison:
     predicted = _predicted(before, now)
     try:
-        pooled = _pooled(before, now)
+        least = SECOND_LOOK if recorded.word == "inconclusive" else 0.0
+        pooled = _pooled(before, now, max(before.level, now.level, least))
     except ClaimError as error:
         return Comparison(recorded, new, "not comparable", f"the seeds cannot be pooled: {error}", predicted)
     same = pooled.word == recorded.word
@@ -139,10 +142,10 @@ def _predicted(before: Evidence, now: Evidence) -> tuple[float, float]:
     return (math.exp(low), math.exp(high)) if now.is_log else (low, high)
 
 
-def _pooled(before: Evidence, now: Evidence) -> Evidence:
-    """All seeds as one sample, against the bar as it is judged now, at 95 %."""
+def _pooled(before: Evidence, now: Evidence, level: float) -> Evidence:
+    """All seeds as one sample, against the bar as it is judged now."""
     values = np.concatenate([_judged_values(evidence, now.is_log) for evidence in (before, now)])
-    both = Effect(values, now.unit, 0.95, now.label, before.seeds + now.seeds, now.uses, is_log=now.is_log)
+    both = Effect(values, now.unit, level, now.label, before.seeds + now.seeds, now.uses, is_log=now.is_log)
     return both.between(*now.claimed)
 
 

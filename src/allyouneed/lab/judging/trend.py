@@ -41,6 +41,7 @@ class Trend:
     (towards it), "vanishes" (towards it, and at the largest size the interval covers it), or "" with a `reason`.
     `slope`, its interval and `smallest_slope` (what n seeds show with 80 % power) are per step from one size to
     the next, and factors where the effect is a ratio. `against`: what moves is an effect against the claim.
+    `n` are the seeds that all sizes have, `n_largest` those of the scale itself.
     """
 
     axis: str
@@ -55,6 +56,7 @@ class Trend:
     high: float | None = None
     smallest_slope: float | None = None
     is_log: bool = False
+    n_largest: int = 0
 
     @property
     def short(self) -> str:
@@ -64,7 +66,7 @@ class Trend:
     def __str__(self) -> str:
         """One line: `d_model 32 -> 64: 0.09 -> 0.13, grows`, with what was left out and why."""
         sizes = " -> ".join(at.size for at in self._measured)
-        effects = " -> ".join(f"{at.estimate:.2g}" for at in self._measured)
+        effects = " -> ".join(f"{at.estimate:.{4 if self.is_log else 3}g}" for at in self._measured)
         said = self._said or f"no trend: {self.reason}"
         if self.word == "stays":
             change = "a change by a factor of" if self.is_log else "a change of"
@@ -73,6 +75,8 @@ class Trend:
                 f" ({change} {self.smallest_slope:.{digits}g} a step is the smallest that n={self.n} could have shown)"
             )
         left_out = "".join(f"; {at.size}: {at.reason}" for at in self.sizes if at.reason)
+        if 0 < self.n < self.n_largest:
+            left_out += f"; {self.n} of {self.n_largest} seeds"
         return f"{self.axis} {sizes}: {effects}, {said}{left_out}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +107,8 @@ def tell(axis: str, smaller: Sequence[tuple[str, Evidence | str]], size: str, ev
     size with another word, else the claimed one. Of two bars it is the one nearer to the largest size's effect.
     """
     sizes = [(name, at) for name, at in (*smaller, (size, evidence))]
-    trend = Trend(axis, tuple(_at(*named) for named in sizes), is_log=evidence.is_log, level=evidence.level)
+    at_sizes = tuple(_at(*named) for named in sizes)
+    trend = Trend(axis, at_sizes, is_log=evidence.is_log, level=evidence.level, n_largest=len(evidence.seeds))
     found = {place: at for place, (_, at) in enumerate(sizes) if isinstance(at, Evidence)}
     try:
         if len(found) < 2:

@@ -24,6 +24,7 @@ from allyouneed.lab.trials.result import TrialResult, from_json, to_json
 
 FORMAT = 1
 FAILING = ("stale", "claim changed")  # how the status of a record begins that no longer counts
+_JUDGED = ("claims", "smaller")  # what a scale says of verdicts, not of trials
 _SCALES = ("laptop", "gpu")  # the order to show them in; others follow
 
 
@@ -75,6 +76,7 @@ class Record:
 class Now:
     """What a record is held against: the scale, versions and digests as they are, and the behaviour, if needed.
 
+    `scale` has what trials may depend on, and which claims and smaller sizes it lists, if it can list any.
     `data` is the content version of the record's data here, None where it makes its own.
     """
 
@@ -165,9 +167,10 @@ def status(record: Record) -> str:
     where = str(record.values["reference"])
     try:
         study = load_study(where)
-        scale = scale_values(study.scale(record.scale, data=record.data))
+        here = study.scale(record.scale, data=record.data)
+        scale = scale_values(here) | {name: getattr(here, name) for name in _JUDGED if hasattr(here, name)}
         digests = {name: trial_digest(trial) for name, trial in study.trials.items()}
-        data = _data_version_here(record)
+        data = _data_version_here(record, study.data)
     except UserError as error:
         return f"not comparable: {error}"
     now = Now(
@@ -191,7 +194,8 @@ def status_against(record: Record, now: Now) -> str:
     if changed:
         return f"claim changed: {', '.join(changed)} differ from what was recorded"
     recorded_scale = record.values["scale"]
-    moved = [name for name in now.scale if recorded_scale.get(name) != now.scale[name]]
+    asked = [name for name in now.scale if name not in _JUDGED or name in recorded_scale]  # Old records list none.
+    moved = [name for name in asked if _differs(name, recorded_scale.get(name), now.scale[name])]
     if moved:
         return f"stale: the scale {record.scale} has another {', '.join(moved)} than was recorded"
     if record.values["data"] and record.values["data"]["version"] != now.data:
@@ -212,6 +216,11 @@ def status_against(record: Record, now: Now) -> str:
             f"not comparable: its sources changed, and its behaviour was recorded on {record.values['machine']['cpu']}"
         )
     return f"stale: {said.removeprefix('moved: ')}"
+
+
+def _differs(name: str, old: Any, new: Any) -> bool:
+    """Whether a value of a scale is another; claims may come in any order."""
+    return set(old) != set(new) if name == "claims" else bool(old != new)
 
 
 def _to_dict(outcome: Outcome, fingerprint: dict[str, Any] | None) -> dict[str, Any]:
@@ -292,15 +301,17 @@ def _reading_roots() -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in (Path("results"), results_root())))
 
 
-def _data_version_here(record: Record) -> str | None:
-    """The version of built-in data as this install has it; public data are what their checksums say."""
-    from allyouneed.data import is_built_in, kind_of, open_data
+def _data_version_here(record: Record, own: str | None) -> str | None:
+    """The version of built-in data as this install has it, or of the user's file as it is; `own` are the study's
+    data. Public data are what their checksums say, and are not fetched for this."""
+    from allyouneed.data import kind_of, list_datasets, open_data
 
     if record.data is None:
         return None
-    if not is_built_in(record.data):
+    public = {dataset.name.replace("_", "-") for dataset in list_datasets()}
+    if record.data.partition(":")[0].replace("_", "-") in public:
         return str(record.values["data"]["version"])
-    return open_data(record.data, kind_of(record.data)).version
+    return open_data(record.data, kind_of(own or record.data)).version
 
 
 def _other_versions(recorded: dict[str, str], now: dict[str, str]) -> str:

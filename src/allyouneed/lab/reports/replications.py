@@ -87,8 +87,10 @@ def _how_many(evidence: Evidence | None, n_seeds: int) -> str:
 
 
 def _identity(record: Record) -> dict[str, Any]:
-    """What tells a record from another of the same study: its date, its commit and a digest of its numbers."""
-    numbers = json.dumps([record.values["seeds"], record.values["results"]], sort_keys=True)
+    """What tells a record from another of the same study: its date, its commit, and a digest of its numbers and of
+    the trials, tuned values and claims that they belong to."""
+    what = ("seeds", "results", "digests", "tuned", "claim_digests")
+    numbers = json.dumps([record.values[name] for name in what], sort_keys=True)
     return {
         "recorded": record.values["recorded"],
         "commit": record.values["commit"] and record.values["commit"]["hash"],
@@ -105,9 +107,18 @@ def _files(record: Record) -> list[Path]:
 def _read(file: Path) -> list[dict[str, Any]]:
     """The list in a file; empty if there is none. Raises UserError for a file that holds anything else."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return [replication for replication in found if replication["of"]]
+        found = list(json.loads(file.read_text(encoding="utf-8")))
+        for replication in found:
+            _read_through(replication)
+        return found
     except FileNotFoundError:
         return []
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{file} is damaged: it is no list of replications ({error})") from error
+
+
+def _read_through(replication: dict[str, Any]) -> None:
+    """Touch all that is shown of a replication, so that what is not there is missed now."""
+    _ = replication["of"]["recorded"], replication["replicated"], max(replication["seeds"])
+    for claim in replication["claims"]:
+        _ = claim["id"], claim["outcome"], claim["recorded"]["verdict"], Judgement.from_dict(claim["new"])

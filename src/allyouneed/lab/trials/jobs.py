@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from allyouneed.errors import UserError
@@ -16,6 +16,7 @@ class Setting:
     """What all jobs of one run share; `smaller` is the place of a smaller size among those of the scale.
 
     `first_seed` is the least of the run's seeds. Timings, and artifacts that all seeds share, are made with it.
+    `tries_of` names the trial that the jobs tune: they run at the values of its `tune.at` that the user has not set.
     """
 
     reference: str
@@ -27,11 +28,15 @@ class Setting:
     out: str
     smaller: int | None = None
     first_seed: int = 0
+    tries_of: str | None = None
 
     def scale_of(self, study: Study) -> Any:
         """The scale at which the jobs run."""
         scale = study.scale(self.scale, self.overrides, self.data)
-        return scale if self.smaller is None else smaller_sizes(scale)[self.smaller]
+        scale = scale if self.smaller is None else smaller_sizes(scale)[self.smaller]
+        tune = study.trials[self.tries_of].tune if self.tries_of else None
+        at = tune.at if tune else {}
+        return replace(scale, **{name: value for name, value in at.items() if name not in self.overrides})
 
 
 @dataclass(frozen=True)

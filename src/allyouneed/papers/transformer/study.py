@@ -75,7 +75,6 @@ study = Study(
             128, 64, 2, 4, 0.0, 64, 300, 0.0, 20_000, 500, 8.0, seeds=6, claims=NUMBERS, smaller=({"d_model": 32},)
         ),
         "laptop-date_words": Scale(256, 64, 2, 4, 0.0, 64, 300, 0.0, 20_000, 500, 8.0, seeds=6, claims=NUMBERS),
-        "laptop-multi30k": Scale(4000, 128, 3, 4, 0.1, 64, 0, 30.0, 100_000, 1000, minutes=60.0, seeds=1, claims=TEXT),
         "laptop-*": Scale(4000, 128, 3, 4, 0.1, 64, 0, 30.0, 100_000, 1000, minutes=60.0, seeds=1, claims=TEXT),
         "gpu": Scale(128, 256, 4, 8, 0.1, 128, 3000, 0.0, 52_700, 2000, minutes=20.0, seeds=5, claims=NUMBERS),
     },
