@@ -9,6 +9,7 @@ from allyouneed.blocks.attention import KVState
 from allyouneed.blocks.attention.masks import Keys
 
 BATCH, HEADS, DIM = 2, 3, 4
+NONE = torch.zeros(1, dtype=torch.long)  # forgotten
 
 
 def fresh():
@@ -17,7 +18,7 @@ def fresh():
 
 def append(state, length, seed=0):
     k, v = torch.randn(2, BATCH, HEADS, length, DIM, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return state.append(k, v, Keys(torch.arange(state.used + length)[None], None, None)), (k, v)
+    return state.append(k, v, Keys(torch.arange(state.used + length)[None], None, None, NONE)), (k, v)
 
 
 @torch.no_grad()
@@ -68,7 +69,7 @@ def test_every_state_stays_true_whatever_is_made_of_it(data, mode):
 
 def test_gradients_flow_to_what_was_cached():
     inputs = torch.randn(2, BATCH, HEADS, 3, DIM, requires_grad=True)
-    state = fresh().append(*inputs, Keys(torch.arange(3)[None], None, None))
+    state = fresh().append(*inputs, Keys(torch.arange(3)[None], None, None, NONE))
     state, _ = append(state, 2)
     state.keys.sum().backward()
     assert (inputs.grad[0] == 1).all()
@@ -86,7 +87,7 @@ def test_a_state_made_in_inference_mode_can_be_continued_outside():
 def test_lengths_count_valid_tokens():
     valid = torch.tensor([[True, True], [False, True]])
     k = torch.zeros(BATCH, HEADS, 2, DIM)
-    state = fresh().append(k, k, Keys(torch.arange(2)[None], valid, None))
+    state = fresh().append(k, k, Keys(torch.arange(2)[None], valid, None, NONE))
     assert state.lengths.tolist() == [2, 1]
     assert state.select(torch.tensor([1, 1])).lengths.tolist() == [1, 1]
 
@@ -94,7 +95,7 @@ def test_lengths_count_valid_tokens():
 def test_the_type_of_the_cache_is_that_of_the_keys():
     with torch.no_grad():
         k = torch.zeros(BATCH, HEADS, 2, DIM, dtype=torch.bfloat16)
-        state = fresh().append(k, k, Keys(torch.arange(2)[None], None, None))
+        state = fresh().append(k, k, Keys(torch.arange(2)[None], None, None, NONE))
     assert state.keys.dtype == torch.bfloat16
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from allyouneed.blocks.attention.masks import Mask
+from allyouneed.blocks.attention.masks import Block, Mask
 
 
 def attend_reference(
@@ -45,6 +45,8 @@ def attend(
     scale: float | None = None,
 ) -> Float[Tensor, "batch heads queries head_dim"]:
     """What `attend_reference` computes, by PyTorch's fused kernels; no mask tensor is made where none is needed."""
+    if mask.blocks:
+        return torch.cat([_attend_block(q, k, v, block, bias, scale) for block in mask.blocks], dim=2)
     allowed, causal = mask.allowed, mask.causal
     if bias is not None:
         if causal:
@@ -61,3 +63,15 @@ def attend(
         enable_gqa=q.shape[1] != k.shape[1],
     )
     return y if mask.blind is None else y.masked_fill(mask.blind, 0)
+
+
+def _attend_block(
+    q: Float[Tensor, "batch heads queries score_dim"],
+    k: Float[Tensor, "batch kv_heads keys score_dim"],
+    v: Float[Tensor, "batch kv_heads keys head_dim"],
+    block: Block,
+    bias: Float[Tensor, "#batch #heads queries keys"] | None,
+    scale: float | None,
+) -> Float[Tensor, "batch heads block head_dim"]:
+    bias = None if bias is None else bias[:, :, block.queries, block.keys]
+    return attend(q[:, :, block.queries], k[:, :, block.keys], v[:, :, block.keys], block.mask, bias, scale)

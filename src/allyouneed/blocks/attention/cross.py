@@ -34,7 +34,7 @@ class CrossAttention:
 
     def build(self, sizes: Sizes, positions: PositionScheme) -> nn.Module:
         """A mixer of n_heads query heads and n_kv_heads key and value heads; the scheme goes unused."""
-        return MultiHeadCrossAttention(sizes, positions, self.bias, self.scale)
+        return MultiHeadCrossAttention(sizes, positions, bias=self.bias, scale=self.scale)
 
 
 class MultiHeadCrossAttention(MultiHeadAttention):
@@ -73,7 +73,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
 
 def _keys(memory: Memory) -> Keys:
     slots = torch.arange(memory.vectors.shape[1], device=memory.vectors.device)
-    return Keys(slots[None], memory.valid, None)
+    return Keys(slots[None], memory.valid, None, slots.new_zeros(1))
 
 
 def _mask(memory: Memory) -> Mask:
