@@ -107,7 +107,7 @@ def test_layers_together_reach_a_window_further_each(layers):
     assert reached.nonzero().min() == seq - (layers * (window - 1) + 1)
 
 
-def test_a_text_ten_times_the_window_needs_the_memory_of_one():
+def test_a_text_ten_times_the_window_needs_the_memory_of_two_at_most():
     window = 300
     layer, past, places = mixer(window), Past.none(), set()
     with torch.inference_mode():
@@ -117,7 +117,7 @@ def test_a_text_ten_times_the_window_needs_the_memory_of_one():
             _, state = layer(draws(1, length), ctx, state)
             past = ctx.after()
             assert state.used == window - 1
-            assert state.buffer.keys.shape[2] < 1.5 * window
+            assert state.buffer.keys.shape[2] <= 2 * window
             places.add(state.buffer.keys.data_ptr())
     assert state.lengths.tolist() == [10 * window]
     assert len(places) < 3 * window / 30  # most steps moved nothing
