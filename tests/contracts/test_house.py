@@ -25,7 +25,8 @@ REQUIRED = {"title", "authors", "year", "arxiv", "theme", "tagline", "home"}
 
 
 def test_every_module_imports_with_only_the_required_dependencies():
-    extras = ["sklearn", "tokenizers", "transformers", "huggingface_hub", "beartype", "hypothesis", "pytest"]
+    extras = ["sklearn", "sentencepiece", "tokenizers", "transformers", "huggingface_hub"]
+    extras += ["beartype", "hypothesis", "pytest"]
     program = "import sys, importlib\n"
     program += f"for name in {extras}: sys.modules[name] = None\n"
     program += f"for name in {MODULES}: importlib.import_module(name)\n"
@@ -33,7 +34,7 @@ def test_every_module_imports_with_only_the_required_dependencies():
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", ["pickle", "torch.save", "torch.load", "joblib", "shelve", " eval(", " exec("])
+@pytest.mark.parametrize("name", ["pickle.", "import pickle", "torch.save", "torch.load", "joblib", "shelve", " eval(", " exec("])
 def test_nothing_is_pickled_or_evaluated(name):
     users = [p for p in SOURCE.rglob("*.py") if any(name in line for line in _code_lines(p))]
     assert [str(p.relative_to(SOURCE)) for p in users] == []

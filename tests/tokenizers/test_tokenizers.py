@@ -76,7 +76,9 @@ def test_every_kind_survives_json(pretrained):
 
 
 def test_an_unknown_kind_names_the_known_ones():
-    with pytest.raises(ValueError, match="'morse'; known kinds: bytes, characters, pretrained"):
+    with pytest.raises(
+        ValueError, match="'morse'; known kinds: bytes, characters, checkpoint, pretrained, sentencepiece"
+    ):
         from_dict({"kind": "morse"})
 
 
