@@ -7,7 +7,25 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from allyouneed.blocks import Context, Gelu, LayerNorm, PostNorm, PreNorm, Relu, RMSNorm, SwiGLU
+from allyouneed.blocks import (
+    GLU,
+    Bilinear,
+    Context,
+    GeGLU,
+    Gelu,
+    LayerNorm,
+    LMHead,
+    MaskedLMHead,
+    NoHead,
+    Parallel,
+    PostNorm,
+    PreNorm,
+    ReGLU,
+    Relu,
+    RMSNorm,
+    Silu,
+    SwiGLU,
+)
 from allyouneed.blocks.initial import OutputProjection, fill_normal, initialize, named_generator
 from allyouneed.blocks.protocols import Sizes, State, Stateless, Sublayer
 
@@ -39,11 +57,9 @@ def test_rms_norm_is_its_equation():
     ("config", "activation"),
     [
         (Relu(), F.relu),
+        (Silu(), lambda x: x * torch.sigmoid(x)),
         (Gelu(), lambda x: x * torch.special.ndtr(x)),
-        (
-            Gelu(approximate="tanh"),
-            lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-        ),
+        (Gelu(approximate="tanh"), lambda x: by_tanh(x)),
     ],
 )
 def test_a_plain_feed_forward_is_its_equation(config, activation):
@@ -55,12 +71,67 @@ def test_a_plain_feed_forward_is_its_equation(config, activation):
     assert after is state
 
 
-def test_a_gated_feed_forward_is_its_equation():
-    block = SwiGLU().build(SIZES).double()
+def by_tanh(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+@pytest.mark.parametrize(
+    ("config", "activation"),
+    [
+        (SwiGLU(), lambda x: x / (1 + (-x).exp())),
+        (GLU(), lambda x: 1 / (1 + (-x).exp())),
+        (Bilinear(), lambda x: x),
+        (ReGLU(), lambda x: x.clamp(min=0)),
+        (GeGLU(), lambda x: x * torch.special.ndtr(x)),
+        (GeGLU(approximate="tanh"), by_tanh),
+    ],
+)
+def test_a_gated_feed_forward_is_its_equation(config, activation):
+    block = config.build(SIZES).double()
     y, _ = block(X, CTX)
-    gate, up = X @ block.gate.weight.T, X @ block.up.weight.T
-    close(y, (gate * torch.sigmoid(gate) * up) @ block.down.weight.T)
-    assert all(name.endswith("weight") for name, _ in block.named_parameters())
+    hidden = activation(X @ block.gate.weight.T) * (X @ block.up.weight.T)
+    close(y, hidden @ block.down.weight.T)
+    assert block.gate.bias is None
+    assert type(config)(bias=True).build(SIZES).gate.bias is not None
+
+
+def test_sublayers_side_by_side_read_the_same_stream():
+    sublayers = {"mixer": Gelu().build(SIZES), "feedforward": Relu().build(SIZES)}
+    layer = Parallel().build(SIZES, sublayers, LayerNorm()).double()
+    for norm in layer.norms.values():
+        nn.init.normal_(norm.weight)
+    y, state = layer(X, CTX)
+    parts = [layer.sublayers[name](layer.norms[name](X), CTX)[0] for name in sublayers]
+    close(y, X + parts[0] + parts[1])
+    assert state is None
+    assert Parallel().final_norm
+
+
+def test_rms_norm_casts_before_it_multiplies():
+    """As the checkpoints in bfloat16 were trained; multiplying first gives other numbers."""
+    norm = RMSNorm().build(SIZES).bfloat16()
+    nn.init.normal_(norm.weight, 1)
+    x = X.bfloat16()
+    exact = x.float() * (x.float().square().mean(-1, keepdim=True) + 0.1).rsqrt()
+    assert torch.equal(norm(x), norm.weight * exact.bfloat16())
+    assert not torch.equal(norm(x), (norm.weight.float() * exact).bfloat16())
+
+
+def test_heads_are_their_equations():
+    matrix = torch.randn(11, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def unembed(hidden):
+        return hidden @ matrix.T
+
+    close(LMHead().build(SIZES, 11)(X, unembed), unembed(X))
+    head = LMHead(bias=True, scale=0.5).build(SIZES, 11).double()
+    nn.init.normal_(head.bias)
+    close(head(X, unembed), 0.5 * unembed(X) + head.bias)
+    masked = MaskedLMHead("relu").build(SIZES, 11).double()
+    nn.init.normal_(masked.bias)
+    close(masked(X, unembed), unembed(masked.norm(masked.dense(X).clamp(min=0))) + masked.bias)
+    with pytest.raises(ValueError, match=r"model\.hidden"):
+        NoHead().build(SIZES, 11)(X, unembed)
 
 
 class Counter(nn.Module):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from allyouneed.blocks import Learned, NoPositions, PostNorm, Rope
+from allyouneed.blocks import FirstTokenPooler, LayerNorm, Learned, NoPositions, PostNorm, Rope, mean_pool
 from allyouneed.models import Encoder, EncoderConfig, evaluation_mode
 
 
@@ -68,3 +68,32 @@ def test_evaluation_mode_gives_every_module_its_mode_back():
     assert model.training
     assert model.layers[1].dropout.training
     assert not model.layers[0].dropout.training
+
+
+def test_token_types_add_a_vector_of_their_own():
+    config = EncoderConfig(vocab_size=9, positions=NoPositions(), n_token_types=2, embedding_norm=LayerNorm())
+    encoder = Encoder(config)
+    tokens, types = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 1, 1]])
+    expected = encoder.embedding(tokens) + encoder.token_types(types)
+    assert torch.equal(encoder.embed(tokens, types), expected)
+    assert torch.equal(encoder.embed(tokens), encoder.embed(tokens, torch.zeros_like(types)))
+    assert torch.equal(encoder.hidden(tokens), encoder.hidden(encoder.embed(tokens)))
+    with pytest.raises(ValueError, match="no token types"):
+        Encoder(EncoderConfig(vocab_size=9, positions=NoPositions())).embed(tokens, types)
+
+
+def test_a_text_as_one_vector():
+    config = EncoderConfig(vocab_size=9, positions=NoPositions(), pooler=FirstTokenPooler())
+    encoder = Encoder(config)
+    hidden = torch.randn(2, 4, 64, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[True] * 4, [False, True, True, False]])
+    first = torch.stack((hidden[0, 0], hidden[1, 1]))
+    assert torch.equal(encoder.pooled(hidden, mask), encoder.pooler.dense(first).tanh())
+    assert torch.equal(encoder.pooled(hidden), encoder.pooler.dense(hidden[:, 0]).tanh())
+    mean = mean_pool(hidden, mask)
+    assert torch.allclose(mean[0], hidden[0].mean(0))
+    assert torch.allclose(mean[1], hidden[1, 1:3].mean(0))
+    assert torch.equal(mean_pool(hidden), hidden.mean(1))
+    assert torch.equal(mean_pool(hidden, torch.zeros_like(mask)), torch.zeros(2, 64))
+    with pytest.raises(ValueError, match="no pooler"):
+        Encoder(EncoderConfig(vocab_size=9, positions=NoPositions())).pooled(hidden)

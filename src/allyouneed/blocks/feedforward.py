@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,11 +80,71 @@ class Gelu:
 
 
 @dataclass(frozen=True)
+class Silu:
+    """x * sigmoid(x) (Ramachandran et al., arXiv:1710.05941, Swish with beta 1)."""
+
+    bias: bool = True
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A plain feed-forward."""
+        return FeedForward(sizes, F.silu, self.bias)
+
+
+@dataclass(frozen=True)
+class GLU:
+    """Gated by sigmoid(x) (Dauphin et al., arXiv:1612.08083; Shazeer, equation 4)."""
+
+    bias: bool = False
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A gated feed-forward."""
+        return GatedFeedForward(sizes, torch.sigmoid, self.bias)
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """Gated by x itself (Shazeer, equation 5)."""
+
+    bias: bool = False
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A gated feed-forward."""
+        return GatedFeedForward(sizes, _same, self.bias)
+
+
+@dataclass(frozen=True)
+class ReGLU:
+    """Gated by max(0, x) (Shazeer, equation 5)."""
+
+    bias: bool = False
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A gated feed-forward."""
+        return GatedFeedForward(sizes, F.relu, self.bias)
+
+
+@dataclass(frozen=True)
+class GeGLU:
+    """Gated by gelu(x) (Shazeer, equation 5); "tanh" approximates it, as T5 v1.1's own code does."""
+
+    bias: bool = False
+    approximate: Literal["none", "tanh"] = "none"
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A gated feed-forward."""
+        return GatedFeedForward(sizes, partial(F.gelu, approximate=self.approximate), self.bias)
+
+
+@dataclass(frozen=True)
 class SwiGLU:
-    """Gated by silu(x) = x * sigmoid(x) (Shazeer, equation 6, with beta 1)."""
+    """Gated by silu(x) = x * sigmoid(x) (Shazeer, equation 5, with beta 1)."""
 
     bias: bool = False
 
     def build(self, sizes: Sizes) -> nn.Module:
         """A gated feed-forward."""
         return GatedFeedForward(sizes, F.silu, self.bias)
+
+
+def _same(x: Tensor) -> Tensor:
+    return x

@@ -59,8 +59,11 @@ def initialize(model: nn.Module, seed: int) -> None:
 
     Linears and embeddings are drawn from N(0, 1/width), their biases are 0. A module with a method
     `init_parameters(generator_for)` does it for itself and what it holds; `generator_for(name)` gives
-    the generator of its parameter `name`. Anything else keeps what its constructor gave.
+    the generator of its parameter `name`. Anything else keeps what its constructor gave. On PyTorch's meta device
+    there is nothing to give a value to.
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return
     # Inner modules first: the law of an outer module overrides that of its parts.
     for path, module in reversed(list(model.named_modules())):
         own_law = getattr(module, "init_parameters", None)

@@ -7,6 +7,7 @@ A block's config is a frozen dataclass in the home of its idea, and builds the b
     mixer        .build(sizes, positions=scheme) -> Sublayer
     feed-forward .build(sizes) -> Sublayer
     residual     .build(sizes, sublayers, norm) -> Sublayer whose state is the tuple of its sublayers' states
+    head         .build(sizes, vocab_size) -> nn.Module, (hidden, unembed) -> logits
 """
 
 from dataclasses import dataclass
@@ -140,3 +141,10 @@ class ResidualConfig(Protocol):
     def final_norm(self) -> bool: ...
 
     def build(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> nn.Module: ...
+
+
+@runtime_checkable
+class HeadConfig(Protocol):
+    """Builds a head, which is called with what leaves the stack and with the product that makes logits of it."""
+
+    def build(self, sizes: Sizes, vocab_size: int) -> nn.Module: ...

@@ -114,3 +114,31 @@ class PostNorm:
     def build(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> nn.Module:
         """A layer of the given sublayers, by name and in their order."""
         return PostNormLayer(sizes, sublayers, norm)
+
+
+class ParallelLayer(Layer):
+    """x + the sum of sublayer(norm(x)), all of one x."""
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], ctx: Context, state: tuple[Any, ...] | None = None
+    ) -> tuple[Float[Tensor, "batch seq d_model"], tuple[Any, ...] | None]:
+        """The residual stream after this layer, and the layer's state (None for None)."""
+        before = state if state is not None else (None,) * len(self.sublayers)
+        after, update = [], torch.zeros_like(x)
+        for norm, sublayer, sublayer_state in zip(self.norms.values(), self.sublayers.values(), before):
+            part, sublayer_state = sublayer(norm(x), ctx, sublayer_state)
+            update = update + self.dropout(part)
+            after.append(sublayer_state)
+        return x + update, tuple(after) if state is not None else None
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """All sublayers read the stream as it enters the layer, each through a norm of its own (GPT-NeoX; Wang and
+    Komatsuzaki, "GPT-J-6B", 2021, have one norm for both); the stack adds a final norm."""
+
+    final_norm: ClassVar[bool] = True
+
+    def build(self, sizes: Sizes, sublayers: dict[str, nn.Module], norm: BlockConfig) -> nn.Module:
+        """A layer of the given sublayers, by name and in their order."""
+        return ParallelLayer(sizes, sublayers, norm)

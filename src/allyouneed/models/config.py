@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 from allyouneed.blocks.attention.attention import Attention
 from allyouneed.blocks.feedforward import Gelu
+from allyouneed.blocks.heads import LMHead, NoHead
 from allyouneed.blocks.norms import LayerNorm
-from allyouneed.blocks.protocols import BlockConfig, MixerConfig, PositionsConfig, ResidualConfig, Sizes
+from allyouneed.blocks.protocols import BlockConfig, HeadConfig, MixerConfig, PositionsConfig, ResidualConfig, Sizes
 from allyouneed.blocks.residual import PreNorm
 
 
@@ -14,7 +15,10 @@ class StackConfig:
     """A stack of like layers over tokens. What is None follows from the other sizes: see `sizes`.
 
     positions: how order is told; has no default, so that a study depends on no scheme that it does not name.
+    mixer: one for all layers, or a tuple of one for each.
     feedforward: None for layers that are a mixer alone.
+    embedding_norm: of what enters the first layer, positions included.
+    head: what makes logits of what leaves the last.
     tie_embeddings: the head shares the embedding's matrix.
     dropout: of embeddings and of what each sublayer adds.
 
@@ -32,8 +36,10 @@ class StackConfig:
     max_seq_len: int = 1024
     norm: BlockConfig = field(default_factory=LayerNorm)
     residual: ResidualConfig = field(default_factory=PreNorm)
-    mixer: MixerConfig = field(default_factory=Attention)
+    mixer: MixerConfig | tuple[MixerConfig, ...] = field(default_factory=Attention)
     feedforward: BlockConfig | None = field(default_factory=Gelu)
+    embedding_norm: BlockConfig | None = None
+    head: HeadConfig = field(default_factory=LMHead)
     tie_embeddings: bool = True
     norm_eps: float = 1e-5
     dropout: float = 0.0
@@ -49,11 +55,17 @@ class StackConfig:
             raise ValueError(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.n_kv_heads}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+        if isinstance(self.mixer, tuple) and len(self.mixer) != self.n_layers:
+            raise ValueError(f"{self.n_layers} layers need as many mixers, or one for all; got {len(self.mixer)}")
+
+    def mixers(self, layer: int) -> dict[str, MixerConfig]:
+        """The mixers of a layer, by name and in their order; the feed-forward comes after them."""
+        return {"mixer": self.mixer[layer] if isinstance(self.mixer, tuple) else self.mixer}
 
     @property
-    def mixers(self) -> dict[str, MixerConfig]:
-        """The mixers of one layer, by name and in their order; the feed-forward comes after them."""
-        return {"mixer": self.mixer}
+    def has_head(self) -> bool:
+        """Whether there are logits at all."""
+        return self.head != NoHead()
 
     @property
     def sizes(self) -> Sizes:
@@ -77,12 +89,19 @@ class DecoderConfig(StackConfig):
 
     cross: MixerConfig | None = None
 
-    @property
-    def mixers(self) -> dict[str, MixerConfig]:
+    def mixers(self, layer: int) -> dict[str, MixerConfig]:
         """The mixer over the tokens, then the one that reads the memory."""
-        return super().mixers | ({} if self.cross is None else {"cross": self.cross})
+        return super().mixers(layer) | ({} if self.cross is None else {"cross": self.cross})
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig(StackConfig):
-    """A stack that reads in both directions."""
+    """A stack that reads in both directions.
+
+    n_token_types: how many parts a text may have that are told apart by a vector of their own, added to each token's
+        (BERT's segments, two of them); 0 for none.
+    pooler: what makes one vector of a text.
+    """
+
+    n_token_types: int = 0
+    pooler: BlockConfig | None = None

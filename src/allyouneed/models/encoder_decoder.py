@@ -9,7 +9,9 @@ with cross=CrossAttention(bias=True) in the decoder; its one matrix for both emb
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ class EncoderDecoderConfig:
     """An encoder, and a decoder that reads what it gives.
 
     share_embeddings: source and target are of one vocabulary and have one embedding.
+    start_token: what every target begins with when nothing of it is given.
 
     Raises ValueError for stacks that do not fit one another.
     """
@@ -36,6 +39,7 @@ class EncoderDecoderConfig:
     encoder: EncoderConfig
     decoder: DecoderConfig
     share_embeddings: bool = True
+    start_token: int = 0
 
     def __post_init__(self) -> None:
         encoder, decoder = self.encoder, self.decoder
@@ -60,6 +64,8 @@ class EncoderDecoder(nn.Module):
 
     Weights are drawn as a stack's are, by their names in this model.
     """
+
+    checkpoint: Any = None  # what it was read from
 
     def __init__(self, config: EncoderDecoderConfig, seed: int | None = 0) -> None:
         super().__init__()
@@ -111,6 +117,13 @@ class EncoderDecoder(nn.Module):
     def new_state(self, tokens: Source, mask: Bool[Tensor, "batch source"] | None = None) -> DecoderState:
         """The state before the first token of the target. The source is read here, and never again."""
         return self.decoder.new_state(len(tokens), self.encode(tokens, mask))
+
+    def begin(
+        self, tokens: Source, mask: Bool[Tensor, "batch source"] | None = None
+    ) -> tuple[Int[Tensor, "batch 1"], DecoderState]:
+        """What to write on from, given a source: the start token of each row, and the state before it."""
+        start = torch.full((len(tokens), 1), self.config.start_token, device=tokens.device)
+        return start, self.new_state(tokens, mask)
 
     def step(
         self, tokens: Int[Tensor, "batch seq"], state: DecoderState, mask: Bool[Tensor, "batch seq"] | None = None

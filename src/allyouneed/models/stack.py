@@ -24,7 +24,7 @@ def drawn_from(seed: int | None, model: nn.Module) -> Iterator[None]:
     PyTorch's global generator is left alone, unless `seed` is None: then it draws one.
     """
     if seed is None:
-        seed = int(torch.randint(2**62, ()))
+        seed = int(torch.randint(2**62, (), device="cpu"))
     # Constructors draw from the global generator; forked and seeded, what they leave follows from the seed.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -40,6 +40,7 @@ class Stack(nn.Module):
     """
 
     causal: ClassVar[bool]
+    checkpoint: Any = None  # what it was read from
 
     def __init__(self, config: StackConfig, seed: int | None = 0) -> None:
         super().__init__()
@@ -53,19 +54,25 @@ class Stack(nn.Module):
         self.positions = config.positions.build(sizes)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList()
-        mixers = config.mixers.items()
-        for _ in range(config.n_layers):
+        self.embedding_norm = nn.Identity() if config.embedding_norm is None else config.embedding_norm.build(sizes)
+        for index in range(config.n_layers):
+            mixers = config.mixers(index).items()
             sublayers = {name: mixer.build(sizes, positions=self.positions) for name, mixer in mixers}
             if config.feedforward is not None:
                 sublayers["feedforward"] = config.feedforward.build(sizes)
             self.layers.append(config.residual.build(sizes, sublayers, config.norm))
         self.final_norm = config.norm.build(sizes) if config.residual.final_norm else nn.Identity()
         self.unembedding = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.readout = config.head.build(sizes, config.vocab_size)
 
     def share_embedding(self, embedding: nn.Embedding) -> None:
         """Read and, if tied, write with the embedding of another stack; it stays listed under that one alone."""
         del self.embedding
         object.__setattr__(self, "embedding", embedding)
+
+    def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_model"]:
+        """The vectors of tokens, before positions."""
+        return self.embedding(tokens)
 
     def hidden(
         self,
@@ -80,7 +87,7 @@ class Stack(nn.Module):
     ) -> Float[Tensor, "batch seq d_model"]:
         """What enters the head.
 
-        inputs: tokens, or vectors in place of their embeddings.
+        inputs: tokens, or vectors in place of what `embed` makes of them.
         mask: True at real tokens; padding may stand anywhere and is never looked at.
         positions: where each token stands; counted from the mask and the segments unless given.
         segments: numbers of the documents of a packed row, which do not see one another.
@@ -96,8 +103,8 @@ class Stack(nn.Module):
                 raise ValueError("a state carries its own memory: give it to new_state, not to the forward as well")
             past, memory = state.past, state.memory
         ctx = Context.of(inputs, mask, positions, segments, causal=self.causal, past=past, record=record, memory=memory)
-        x = inputs if inputs.is_floating_point() else self.embedding(inputs)
-        x = self.dropout(self.positions.embed(x, ctx))
+        x = inputs if inputs.is_floating_point() else self.embed(inputs)
+        x = self.dropout(self.embedding_norm(self.positions.embed(x, ctx)))
         after: list[Any] = []
         for index, layer in enumerate(self.layers):
             x, layer_state = layer(x, ctx, state.layers[index] if state is not None else None)
@@ -108,6 +115,9 @@ class Stack(nn.Module):
 
     def head(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """Logits over the vocabulary."""
+        return self.readout(hidden, self._unembed)
+
+    def _unembed(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         return F.linear(hidden, self.embedding.weight) if self.unembedding is None else self.unembedding(hidden)
 
     def forward(

@@ -121,13 +121,14 @@ def test_under_bfloat16_angles_are_float32():
 
 def test_a_forward_computes_one_table_for_all_layers(monkeypatch):
     calls = []
-    monkeypatch.setattr(rope, "rope_angles", lambda *args: calls.append(args) or rope_angles(*args))
+    factors = rope._factors
+    monkeypatch.setattr(rope, "_factors", lambda *args: calls.append(args) or factors(*args))
     shared, x = scheme(), normal(2, 5, 2, 16)
     ctx = Context.of(x.flatten(2), causal=True)
     for _ in range(3):
         shared.rotate(x, x, ctx)
     assert len(calls) == 1
-    assert calls[0][0].shape == (1, 5)  # one row of positions while all rows are alike
+    assert calls[0][0].shape == (1, 5, 1, 8)  # one row of positions while all rows are alike
 
 
 def test_an_odd_head_may_turn_an_even_part():

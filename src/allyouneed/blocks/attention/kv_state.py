@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from allyouneed.blocks.attention.masks import Keys, Kept
+from allyouneed.blocks.attention.masks import Kept, Keys
 
 SMALLEST = 64  # slots that a buffer starts with; it doubles whenever it is full
 

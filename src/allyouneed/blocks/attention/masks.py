@@ -10,7 +10,6 @@ from torch import Tensor
 
 from allyouneed.blocks.context import Context
 
-
 Kept = int | Int[Tensor, "batch kept"]
 """The slots that stay: so many of the last, or these of each row."""
 

@@ -30,6 +30,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from allyouneed.blocks.context import Context
+from allyouneed.blocks.positions.rope_scaling import RopeScaling
 from allyouneed.blocks.protocols import PositionScheme, Sizes
 
 
@@ -100,11 +101,13 @@ class Rope:
     theta: the base of the frequencies.
     partial_rotary_factor: the part of each head's channels that turns; rounded down to whole channels.
     interleaved: pair neighbours, as the paper does, instead of the two halves.
+    scaling: a rule of `rope_scaling` for texts longer than those of training.
     """
 
     theta: float = 1e4
     partial_rotary_factor: float = 1.0
     interleaved: bool = False
+    scaling: RopeScaling | None = None
 
     def build(self, sizes: Sizes) -> PositionScheme:
         """Raises ValueError if the channels that should turn are not an even number, or more than a head has."""
@@ -114,15 +117,15 @@ class Rope:
                 f"a head of {sizes.head_dim} channels cannot turn {rotary_dim} of them "
                 f"(partial_rotary_factor {self.partial_rotary_factor}): an even number from 2 to head_dim is needed"
             )
-        return RotaryPositions(rotary_dim, self.theta, self.interleaved)
+        return RotaryPositions(rotary_dim, self.theta, self.interleaved, self.scaling)
 
 
 class RotaryPositions(PositionScheme):
     """Turns queries and keys; values and embeddings stay as they are. It has no weights."""
 
-    def __init__(self, rotary_dim: int, theta: float, interleaved: bool) -> None:
+    def __init__(self, rotary_dim: int, theta: float, interleaved: bool, scaling: RopeScaling | None = None) -> None:
         super().__init__()
-        self.rotary_dim, self.theta, self.interleaved = rotary_dim, theta, interleaved
+        self.rotary_dim, self.theta, self.interleaved, self.scaling = rotary_dim, theta, interleaved, scaling
 
     def rotate(
         self,
@@ -137,5 +140,9 @@ class RotaryPositions(PositionScheme):
         return _turn(q, cos, sin, self.interleaved), _turn(k, cos, sin, self.interleaved)
 
     def _table(self, positions: Int[Tensor, "#batch seq"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        angles = rope_angles(positions, self.rotary_dim, self.theta, dtype)
-        return _factors(angles[:, :, None], self.interleaved)  # the same for every head
+        frequencies, factor = rope_frequencies(self.rotary_dim, self.theta), 1.0
+        if self.scaling is not None:
+            frequencies, factor = self.scaling.scale(frequencies, self.theta)
+        angles = positions[..., None].to(dtype) * frequencies.to(positions.device, dtype)
+        cos, sin = _factors(angles[:, :, None], self.interleaved)  # the same for every head
+        return (cos, sin) if factor == 1 else (factor * cos, factor * sin)

@@ -1,0 +1,235 @@
+"""Checkpoints in and out, in Hugging Face's format wherever a family has words for the model.
+
+A model that was loaded remembers its config.json (`model.checkpoint`), so that keys which nothing here reads survive
+a round trip.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from allyouneed.errors import UserError, require
+from allyouneed.models.build import Model, without_memory
+from allyouneed.models.families import NATIVE, family, known_families
+from allyouneed.models.family import Family, ModelConfig, Raw, last_stack
+from allyouneed.models.matching import FLOATS, match, today
+from allyouneed.models.shards import Stored, read_tensors, stored_tensors, whole_or_nothing, write_tensors
+from allyouneed.models.weight_table import Weight, entries
+
+CONFIG = "config.json"
+WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
+SHARD_SIZE = 4 << 30
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model was read from: its folder, and its config.json."""
+
+    folder: Path
+    raw: Raw
+
+
+def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str = "auto") -> Model:
+    """The model in a checkpoint, in evaluation mode.
+
+    source: a folder with config.json and safetensors, or the name of one on the hub (extra "hub").
+    dtype: of the weights, such as "bfloat16"; that of the files unless given.
+    device: "auto" takes a GPU if there is one.
+
+    Tensors are read file by file into a model that has no memory before: about one copy of the weights and one file
+    are held at once. Raises UserError for a family that is not known, for a config that it cannot express, and for
+    files that are damaged or whose tensors are not those of the config; it names them.
+    """
+    folder = local_folder(source)
+    raw = read_json(folder / CONFIG)
+    stored = stored_tensors(folder)
+    kind = family(str(raw.get("model_type")))
+    config = _read_config(kind, raw, stored, folder)
+    model = without_memory(config)
+    table = table_of(kind, model)
+    found = match(kind, table, _shapes(model), stored, folder)
+    as_stored = FLOATS[stored[next(iter(found.values()))].dtype]
+    model = model.to(_dtype(dtype) or as_stored).to_empty(device=_device(device))
+    _fill(model, table, found, stored)
+    model.checkpoint = Checkpoint(folder, raw)
+    return model.eval()
+
+
+def save(model: Model, folder: str | Path, *, shard_size: int = SHARD_SIZE) -> str:
+    """Write config.json and safetensors, all or nothing; returns the `model_type` they are of.
+
+    That is the family which the model was loaded from, or else the first whose config.json can say all of it; if none
+    can, "allyouneed", which only this library reads. The matrix of a tied head is not written. shard_size: bytes
+    beyond which there are several files, with an index. Raises UserError if the disk refuses.
+    """
+    kind = family_of(model)
+    ours = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    dtype = str(next(iter(ours.values())).dtype).removeprefix("torch.")
+    raw = _raw(model, kind) | {"dtype": dtype, "torch_dtype": dtype}
+    # Files of a model without a head have names without the prefix.
+    prefix = "" if last_stack(model.config).has_head else kind.prefix
+    shards = _shards(table_of(kind, model), ours, shard_size)
+    with whole_or_nothing(Path(folder)) as part:
+        write_tensors(part, (_theirs(shard, ours, prefix) for shard in shards), len(shards))
+        (part / CONFIG).write_text(json.dumps(raw, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return raw["model_type"]
+
+
+def family_of(model: Model) -> Family:
+    """The family that a model is saved as."""
+    checkpoint = getattr(model, "checkpoint", None)
+    before = checkpoint.raw.get("model_type") if checkpoint is not None else None
+    for name in sorted(known_families(), key=lambda name: (name != before, name == NATIVE, name)):
+        kind = family(name)
+        try:
+            names = [their for entry in table_of(kind, model) for their in entry.theirs]
+        except (ValueError, AttributeError, TypeError):
+            continue  # its table is of other weights
+        if kind.expresses(model.config, names):
+            return kind
+    raise UserError(f"no format has words for {model.config}")
+
+
+def local_folder(source: str | Path) -> Path:
+    """The folder of a checkpoint: as given, or fetched from the hub into its own cache.
+
+    Raises UserError if it is neither a folder nor a name that the hub gives files for.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    name = str(source)
+    if isinstance(source, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise UserError(f"there is no folder {source}")
+    hub = require("huggingface_hub", "hub")
+    try:
+        return Path(hub.snapshot_download(name, allow_patterns=list(WANTED)))
+    except Exception as error:  # its own errors, those of its HTTP client, and OSError
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"there is no folder {name}, and the hub gave no checkpoint of that name: {reason}") from error
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a file. Raises UserError, with its name, if there is none."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file.parent} is not a checkpoint: it has no {file.name}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"cannot read {file}: it must hold an object")
+    return values
+
+
+def _read_config(kind: Family, raw: Raw, stored: Mapping[str, Stored], folder: Path) -> ModelConfig:
+    if raw.get("quantization_config"):
+        raise UserError(f"the weights in {folder} are quantized, which is not read: take those they were made from")
+    try:
+        config = kind.read(raw, [today(kind, name)[0] for name in stored])
+    except KeyError as error:
+        raise UserError(f"{folder / CONFIG} has no {error.args[0]}") from error
+    except (UserError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG}: {error}") from error
+    return _untied(config) if last_stack(config).tie_embeddings and _heads_differ(kind, stored) else config
+
+
+def _heads_differ(kind: Family, stored: Mapping[str, Stored]) -> bool:
+    """The head has a matrix of its own, whatever the config says of tying."""
+    both = [name for name in stored if {*today(kind, name)} & {kind.head, kind.embedding}]
+    if len(both) < 2:
+        return False
+    one, other = (next(read_tensors(stored[name].file, [name]))[1] for name in both)
+    return not torch.equal(one, other)
+
+
+def _untied(config: Any) -> ModelConfig:
+    if hasattr(config, "decoder"):
+        return replace(config, decoder=_untied(config.decoder))
+    return replace(config, tie_embeddings=False)
+
+
+def table_of(kind: Family, model: Model) -> list[Weight]:
+    """The family's weight table, entry by entry and layer by layer, for the tensors of a model.
+
+    Raises ValueError if the model has tensors that the family knows nothing of.
+    """
+    config: Any = model.config
+    stacks = (config.encoder, config.decoder) if hasattr(config, "decoder") else (config,)
+    return entries(kind.table(config), _shapes(model), max(stack.n_layers for stack in stacks))
+
+
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in model.named_parameters()}
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if not isinstance(dtype, str):
+        return dtype
+    found = getattr(torch, dtype, None)
+    if found not in FLOATS.values():
+        names = ", ".join(str(known).removeprefix("torch.") for known in FLOATS.values())
+        raise UserError(f"dtype must be one of {names}, got {dtype!r}")
+    return found
+
+
+def _device(device: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+@torch.no_grad()
+def _fill(model: Model, table: list[Weight], found: dict[str, str], stored: Mapping[str, Stored]) -> None:
+    """Copy every tensor to its place, file by file; one that needs several waits until the last is read."""
+    ours = dict(model.named_parameters())
+    entry_of = {name: entry for entry in table for name in entry.theirs}
+    by_file: dict[Path, dict[str, str]] = {}
+    for their, name in found.items():
+        by_file.setdefault(stored[name].file, {})[name] = their
+    waiting: dict[str, Tensor] = {}
+    for file, names in by_file.items():
+        for name, tensor in read_tensors(file, names):
+            entry = entry_of[names[name]]
+            waiting[names[name]] = tensor
+            if all(their in waiting for their in entry.theirs):
+                theirs = [waiting.pop(their) for their in entry.theirs]
+                for our, value in zip(entry.ours, entry.layout.read(theirs, [ours[our].shape for our in entry.ours])):
+                    ours[our].copy_(value)
+
+
+def _raw(model: Model, kind: Family) -> dict[str, Any]:
+    """The model's config.json: what it was loaded with, and what the family says of it."""
+    written = kind.write(model.config)
+    checkpoint = getattr(model, "checkpoint", None)
+    if checkpoint is None or checkpoint.raw.get("model_type") != kind.name:
+        return written
+    names = [their for entry in table_of(kind, model) for their in entry.theirs]
+    unchanged = kind.plain(kind.read(checkpoint.raw, names)) == kind.plain(model.config)
+    return {**written, **checkpoint.raw} if unchanged else {**checkpoint.raw, **written}
+
+
+def _shards(table: list[Weight], ours: dict[str, Tensor], shard_size: int) -> list[list[Weight]]:
+    """The entries, in their order, in as few stretches as keep below `shard_size`."""
+    shards: list[list[Weight]] = [[]]
+    size = 0
+    for entry in table:
+        bytes_ = sum(ours[name].nbytes for name in entry.ours)
+        if shards[-1] and size + bytes_ > shard_size:
+            shards.append([])
+            size = 0
+        shards[-1].append(entry)
+        size += bytes_
+    return shards
+
+
+def _theirs(shard: list[Weight], ours: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Their tensors of some entries, on the CPU."""
+    tensors: dict[str, Tensor] = {}
+    for entry in shard:
+        written = entry.layout.write([ours[name] for name in entry.ours])
+        for name, tensor in zip(entry.theirs, written):
+            tensors[name.removeprefix(prefix)] = tensor.cpu().contiguous()
+    return tensors
