@@ -86,6 +86,27 @@ def test_a_changed_claim_has_another_digest(tmp_path):
     assert before["C2"] == after["C2"]
 
 
+def test_what_a_gate_shares_with_its_trial_is_vouched_for_by_the_trial(tmp_path):
+    """Or every change to a module that both use would ask for a new record, though the behaviour is the same."""
+    file = write_coin(tmp_path)
+    text = file.read_text()
+    assert 'm.above("heads", 0.0)' in text
+    assert "rng.random() < bias" in text
+    (tmp_path / "shared.py").write_text("def bar():\n    return 0.0\n")
+    (tmp_path / "alone.py").write_text("def bar():\n    return 0.0\n")
+    text = text.replace('m.above("heads", 0.0)', 'm.above("heads", shared.bar() + alone.bar())')
+    text = text.replace("rng.random() < bias", "rng.random() < bias + shared.bar()")
+    head, imports, rest = text.partition("import ")
+    file.write_text(f"{head}import alone\nimport shared\n{imports}{rest}")
+    before = run(file, tmp_path / "runs")
+    (tmp_path / "shared.py").write_text("def bar():\n    return 0.0 * 1\n")
+    after = run(file, tmp_path / "runs")
+    assert after.claim_digests == before.claim_digests
+    assert after.digests != before.digests
+    (tmp_path / "alone.py").write_text("def bar():\n    return 0.0 * 1\n")
+    assert run(file, tmp_path / "runs").claim_digests != before.claim_digests
+
+
 def test_one_failed_trial_is_named_and_the_rest_goes_on(tmp_path):
     file = write_coin(tmp_path, hook="assert not (seed == 3 and arm == 0.7), 'tails again'")
     outcome = run(file, tmp_path / "runs")

@@ -90,13 +90,17 @@ def trial_digest(trial: Trial) -> source.Digest:
 
 
 def claim_digest(study: Study, claim: Claim) -> str:
-    """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it."""
+    """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it.
+
+    Modules that the trials reach as well do not count here: what they do shows in the trials' behaviour.
+    """
+    shown = {module for name in claim.trials for module in trial_digest(study.trials[name]).modules}
     parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run), *claim.trials]
     if claim.function:
-        parts.append(source.trial_digest(claim.function).sha256)
+        parts.append(source.trial_digest(claim.function, apart_from=shown).sha256)
     for gate in study.gates:
         if gate.trial in claim.trials:
-            parts += [gate.trial, source.trial_digest(gate.function).sha256]
+            parts += [gate.trial, source.trial_digest(gate.function, apart_from=shown).sha256]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ import inspect
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,23 @@ class Digest:
     packages: dict[str, str]
 
 
-def trial_digest(function: Callable[..., Any], extra_values: Iterable[Any] = (), *, roots: Roots = OUR_ROOTS) -> Digest:
+def trial_digest(
+    function: Callable[..., Any],
+    extra_values: Iterable[Any] = (),
+    *,
+    roots: Roots = OUR_ROOTS,
+    apart_from: Collection[str] = (),
+) -> Digest:
     """The digest of a trial function, recipe or claim, and of the values it is called with.
+
+    apart_from: names of modules that do not count where they would count as a whole.
 
     Raises UserError if the function is not at the top of a file, if an import of a local module leads
     nowhere (with file and line), or for a value that `value_digest` refuses.
     """
     reach = _Reach(roots)
     reach.start(function)
-    return reach.digest([_described(value, reach) for value in extra_values])
+    return reach.digest([_described(value, reach) for value in extra_values], apart_from)
 
 
 def value_digest(value: Any, *, roots: Roots = OUR_ROOTS) -> Digest:
@@ -101,7 +109,7 @@ class _Reach:
             for imported in module.source.type_imports if module.by_name else ():
                 self._follow(module, imported, None)
 
-    def digest(self, values: list[Any]) -> Digest:
+    def digest(self, values: list[Any], apart_from: Collection[str] = ()) -> Digest:
         """The digest of values and of all that was counted, once there is nothing left to follow."""
         while self.pending:
             module, index = self.pending.pop()
@@ -111,7 +119,8 @@ class _Reach:
                 self._follow(module, imported, None)
             for use in statement.uses:
                 self._follow_use(module, statement, use)
-        texts = sorted((module.name, self._text(module)) for module in self.counted)
+        counted = [m for m in self.counted if m.by_name or m.name not in apart_from]
+        texts = sorted((module.name, self._text(module)) for module in counted)
         return Digest(
             sha256=hashlib.sha256(json.dumps([texts, values]).encode()).hexdigest(),
             modules=sorted({name for name, _ in texts}),
