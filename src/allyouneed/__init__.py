@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from allyouneed.models import EncoderConfig as EncoderConfig
     from allyouneed.models import EncoderDecoder as EncoderDecoder
     from allyouneed.models import EncoderDecoderConfig as EncoderDecoderConfig
+    from allyouneed.models.hub import load as load
+    from allyouneed.models.hub import save as save
+    from allyouneed.models.hub import tokenizer as tokenizer
     from allyouneed.training import evaluate as evaluate
     from allyouneed.training import fit as fit
 
@@ -33,6 +36,9 @@ _HOMES = {
     "EncoderConfig": "allyouneed.models",
     "EncoderDecoder": "allyouneed.models",
     "EncoderDecoderConfig": "allyouneed.models",
+    "load": "allyouneed.models.hub",
+    "save": "allyouneed.models.hub",
+    "tokenizer": "allyouneed.models.hub",
     "evaluate": "allyouneed.training",
     "fit": "allyouneed.training",
 }

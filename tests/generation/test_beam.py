@@ -221,7 +221,7 @@ def test_one_beam_is_greedy_decoding(alpha):
     tokens, mask = left_padded(PROMPTS)
     ended = set()
     for end in range(0, 11, 3):
-        greedy = generate(model, tokens, mask, max_new_tokens=12, temperature=0, stop_token=end)[:, 5:]
+        greedy = generate(model, tokens, mask, max_new_tokens=12, temperature=0, stop_tokens=[end])[:, 5:]
         beams = beam_search(
             model, tokens, model.new_state(3), end=end, n_beams=1, length_penalty=alpha, max_new_tokens=12, mask=mask
         )

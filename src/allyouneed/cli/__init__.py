@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from allyouneed import __version__
-from allyouneed.cli import data, papers, reading, replicate, results, run
+from allyouneed.cli import checkpoints, data, papers, reading, replicate, results, run
 from allyouneed.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ replicate.add_to(app)
 papers.add_to(app)
 reading.add_to(app)
 results.add_to(app)
+checkpoints.add_to(app)
 data.add_to(app)
 
 

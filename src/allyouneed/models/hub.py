@@ -13,15 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from allyouneed import tokenizers
+from allyouneed.data.cache import atomic_write
 from allyouneed.errors import UserError, require
 from allyouneed.models.build import Model, without_memory
+from allyouneed.models.decoder import Decoder
+from allyouneed.models.encoder import Encoder
+from allyouneed.models.encoder_decoder import EncoderDecoder
 from allyouneed.models.families import NATIVE, family, known_families
 from allyouneed.models.family import Family, ModelConfig, Raw, last_stack
 from allyouneed.models.matching import FLOATS, match, today
 from allyouneed.models.shards import Stored, read_tensors, stored_tensors, whole_or_nothing, write_tensors
 from allyouneed.models.weight_table import Weight, entries
+from allyouneed.tokenizers import CheckpointTokenizer
 
-CONFIG = "config.json"
+CONFIG, GENERATION = "config.json", "generation_config.json"
 WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
 SHARD_SIZE = 4 << 30
 
@@ -78,6 +84,33 @@ def save(model: Model, folder: str | Path, *, shard_size: int = SHARD_SIZE) -> s
         write_tensors(part, (_theirs(shard, ours, prefix) for shard in shards), len(shards))
         (part / CONFIG).write_text(json.dumps(raw, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return raw["model_type"]
+
+
+def writer(
+    source: str | Path, dtype: str | torch.dtype | None = None, device: str = "auto"
+) -> Decoder | EncoderDecoder:
+    """As `load`, for a model that is to write. Raises UserError for one that cannot."""
+    model = load(source, dtype, device)
+    if isinstance(model, Encoder) or not last_stack(model.config).has_head:
+        raise UserError(f"{source} has no head that predicts the next token: it cannot write")
+    return model
+
+
+def tokenizer(source: str | Path) -> CheckpointTokenizer:
+    """The tokenizer of a checkpoint: a folder, or a name on the hub. Raises UserError as `tokenizers.load` does."""
+    return tokenizers.load(local_folder(source))
+
+
+def copy_beside(source: str | Path, target: str | Path) -> list[str]:
+    """Copy a checkpoint's tokenizer, if it has one, and its settings for generation; returns the names of the files."""
+    folder, target = local_folder(source), Path(target)
+    if folder.resolve() == target.resolve():
+        return []
+    copied = tokenizers.copy(folder, target) if tokenizers.files(folder) else []
+    if (folder / GENERATION).is_file() and target / GENERATION not in copied:
+        atomic_write(target / GENERATION, (folder / GENERATION).read_bytes())
+        copied.append(target / GENERATION)
+    return [file.name for file in copied]
 
 
 def family_of(model: Model) -> Family:

@@ -9,6 +9,7 @@ from allyouneed.tokenizers.checkpoint import CheckpointTokenizer as CheckpointTo
 from allyouneed.tokenizers.hf import Pretrained as Pretrained
 from allyouneed.tokenizers.incremental import Incremental as Incremental
 from allyouneed.tokenizers.loading import copy as copy
+from allyouneed.tokenizers.loading import files as files
 from allyouneed.tokenizers.loading import load as load
 from allyouneed.tokenizers.protocol import Tokenizer as Tokenizer
 from allyouneed.tokenizers.sentencepiece import SentencePiece as SentencePiece
@@ -22,6 +23,7 @@ __all__ = [
     "SentencePiece",
     "Tokenizer",
     "copy",
+    "files",
     "from_dict",
     "load",
 ]

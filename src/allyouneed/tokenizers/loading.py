@@ -50,6 +50,12 @@ def _format(folder: Path, family: str) -> Format:
     )
 
 
+def files(folder: Path) -> list[Path]:
+    """The tokenizer's files in a folder."""
+    patterns = dict.fromkeys([*(name for form in FORMATS for name in form.files), *FILES])
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
+
 def copy(source: Path, target: Path) -> list[Path]:
     """Write the tokenizer's files of one folder into another, where they are the same tokenizer, and return them.
 
@@ -57,8 +63,7 @@ def copy(source: Path, target: Path) -> list[Path]:
     """
     from allyouneed.data.cache import atomic_write  # `allyouneed.data` imports this package
 
-    patterns = dict.fromkeys([*(name for form in FORMATS for name in form.files), *FILES])
-    found = sorted(path for pattern in patterns for path in source.glob(pattern))
+    found = files(source)
     if not found:
         raise UserError(f"there is no tokenizer in {source}: looked for {_TITLES}")
     copies = [target / path.relative_to(source) for path in found]
