@@ -1,5 +1,6 @@
 """The documentation is executed: every command and every listing of README and notes, at smoke scale."""
 
+import json
 import os
 import re
 import shlex
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from allyouneed.blocks import RMSNorm, Rope, SwiGLU
 from allyouneed.lab import papers
 from allyouneed.lab.engine import Options, run_study
 from allyouneed.lab.reports import records
+from allyouneed.models import Decoder, DecoderConfig
+from allyouneed.models.hub import save
+from allyouneed.tokenizers.subwords import train_subwords
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,7 +45,20 @@ def folder(tmp_path_factory):
         (folder / "my_text" / f"{number}.txt").write_text(words)
     pairs = [f"the number {number} is here\thier ist die Zahl {number}\n" for number in range(2000)]
     (folder / "my_pairs.tsv").write_text("".join(pairs))
+    write_checkpoint(folder / "my_model")
     return folder
+
+
+def write_checkpoint(folder: Path) -> None:
+    """A model of the user's own: small, untrained, with a tokenizer and a chat template."""
+    texts = ["Once upon a time the sky is blue, or made of cheese. What is a mixer?"]
+    tokenizer = train_subwords(texts, 60, special=("<end>",))
+    sizes = {"d_model": 32, "n_layers": 2, "max_seq_len": 256}
+    blocks = {"positions": Rope(), "norm": RMSNorm(), "feedforward": SwiGLU()}
+    save(Decoder(DecoderConfig(vocab_size=tokenizer.vocab_size, **sizes, **blocks)), folder)
+    (folder / "tokenizer.json").write_text(tokenizer.to_dict()["description"])
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<end>", "chat_template": template}))
 
 
 @pytest.mark.parametrize("command", commands(README) + [c for text in NOTES.values() for c in commands(text)])
@@ -76,6 +94,7 @@ def call(words: list[str], folder: Path) -> None:
 @pytest.mark.parametrize("text", [README, *NOTES.values()], ids=["README", *NOTES])
 def test_every_listing_runs(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "my_model")
     for listing in listings(text):
         exec(compile(listing, "listing", "exec"), {"__name__": "listing"})
 
