@@ -157,6 +157,15 @@ def test_in_another_precision(dtype, saved, tmp_path):
         hub.load(folder, dtype="int8")
 
 
+def test_the_precision_is_that_of_most_weights(saved):
+    _, folder = saved
+    file = folder / "model.safetensors"
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(file).items()}
+    exact = {name: tensor.float() for name, tensor in tensors.items() if "norm" in name}
+    save_file(exact | {name: tensor for name, tensor in tensors.items() if name not in exact}, file)
+    assert {p.dtype for p in hub.load(folder).parameters()} == {torch.bfloat16}
+
+
 def test_keys_that_nothing_here_reads_survive(saved, tmp_path):
     _, folder = saved
     edit(folder / "config.json", lambda c: c.update(pad_token_id=7, my_own={"deep": [1, 2]}))

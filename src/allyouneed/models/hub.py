@@ -5,6 +5,7 @@ a round trip.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,8 +60,7 @@ def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str
     model = without_memory(config)
     table = table_of(kind, model)
     found = match(kind, table, _shapes(model), stored, folder)
-    as_stored = FLOATS[stored[next(iter(found.values()))].dtype]
-    model = model.to(_dtype(dtype) or as_stored).to_empty(device=_device(device))
+    model = model.to(_dtype(dtype) or _most(stored, found)).to_empty(device=_device(device))
     _fill(model, table, found, stored)
     model.checkpoint = Checkpoint(folder, raw)
     return model.eval()
@@ -208,6 +208,14 @@ def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
         names = ", ".join(str(known).removeprefix("torch.") for known in FLOATS.values())
         raise UserError(f"dtype must be one of {names}, got {dtype!r}")
     return found
+
+
+def _most(stored: Mapping[str, Stored], found: Mapping[str, str]) -> torch.dtype:
+    """The type that most of the weights are stored in: a few may be kept more exactly."""
+    n_weights: Counter[str] = Counter()
+    for name in found.values():
+        n_weights[stored[name].dtype] += stored[name].shape.numel()
+    return FLOATS[n_weights.most_common(1)[0][0]]
 
 
 def _device(device: str) -> str:

@@ -115,5 +115,6 @@ FAMILY = Family(
     table=_table,
     embedding="shared.weight",
     head="lm_head.weight",
-    ignored=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
+    # The embedding under other names, and a bias between the stacks that early code stored and never used.
+    ignored=("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "*EncDecAttention.relative_attention_bias*"),
 )
