@@ -8,6 +8,7 @@ from torch import Tensor
 from allyouneed.blocks.context import Memory, Past
 from allyouneed.blocks.protocols import Sublayer
 from allyouneed.models.config import DecoderConfig
+from allyouneed.models.products import fast_products
 from allyouneed.models.stack import Stack
 from allyouneed.models.state import DecoderState
 
@@ -33,5 +34,6 @@ class Decoder(Stack):
         self, tokens: Int[Tensor, "batch seq"], state: DecoderState, mask: Bool[Tensor, "batch seq"] | None = None
     ) -> tuple[Float[Tensor, "batch vocab"], DecoderState]:
         """Read on by one token or many: logits for the token that follows the last, and the state behind it."""
-        hidden = self.hidden(tokens, mask, state=state)
-        return self.head(hidden[:, -1]), state
+        with fast_products(tokens.numel(), self.config.d_model, self.embedding.weight):
+            hidden = self.hidden(tokens, mask, state=state)
+            return self.head(hidden[:, -1]), state
