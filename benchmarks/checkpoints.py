@@ -8,7 +8,6 @@ memory is one copy of the weights, and one file more.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,12 @@ from _side_by_side import spread, write
 from allyouneed.lab.trials.machine import machine
 
 ROUNDS = 5
-MIB = 1024  # ru_maxrss is in KiB
+
+
+def resident(key: str) -> float:
+    """This process's memory in MiB: now (VmRSS), or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 
 
 def measure(what: str, folder: str) -> None:
@@ -34,20 +38,19 @@ def measure(what: str, folder: str) -> None:
         "ours": lambda: ayn.load(folder, device="cpu"),
         "transformers": lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
     }
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here; a process inherits its parent's
+    before = resident("VmRSS")
     begin = time.perf_counter()
     model = jobs[what.removesuffix(", saving")]()
-    seconds, loaded = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = time.perf_counter() - begin
     if what.endswith("saving"):
         with tempfile.TemporaryDirectory() as target:
             begin = time.perf_counter()
             ayn.save(model, target, shard_size=500 << 20) if what.startswith("ours") else model.save_pretrained(target)
             seconds = time.perf_counter() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    size = sum(p.nbytes for p in model.parameters())
-    print(
-        json.dumps({"seconds": seconds, "peak": (peak - before) / MIB, "loaded": (loaded - before) / MIB, "size": size})
-    )
+    peak = resident("VmHWM") - before
+    size = sum(p.nbytes for p in model.parameters()) / 2**20
+    print(json.dumps({"seconds": seconds, "peak": peak / size}))
 
 
 def rows(contenders: list[str], folder: Path) -> list[str]:
@@ -59,8 +62,7 @@ def rows(contenders: list[str], folder: Path) -> list[str]:
             found[name].append(json.loads(done.stdout.splitlines()[-1]))
     lines = []
     for name, runs in found.items():
-        size = runs[0]["size"] / 2**20
-        seconds, peaks = [run["seconds"] for run in runs], [run["peak"] / size for run in runs]
+        seconds, peaks = [run["seconds"] for run in runs], [run["peak"] for run in runs]
         lines.append(f"| {name} | {spread(seconds, '.2f')} | {spread(peaks, '.2f')} |")
     return lines
 

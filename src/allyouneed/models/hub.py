@@ -29,7 +29,7 @@ from allyouneed.models.weight_table import Weight, entries
 from allyouneed.tokenizers import CheckpointTokenizer
 
 CONFIG, GENERATION = "config.json", "generation_config.json"
-WANTED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
+WANTED = ("*.json", "model*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
 SHARD_SIZE = 4 << 30
 
 
@@ -48,9 +48,10 @@ def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str
     dtype: of the weights, such as "bfloat16"; that of the files unless given.
     device: "auto" takes a GPU if there is one.
 
-    Tensors are read file by file into a model that has no memory before: about one copy of the weights and one file
-    are held at once. Raises UserError for a family that is not known, for a config that it cannot express, and for
-    files that are damaged or whose tensors are not those of the config; it names them.
+    Tensors are read file by file into a model that has no memory before. Those that need neither another precision nor
+    another layout stay mapped to the file and take no copy; of the others one copy and one file are held at once.
+    Raises UserError for a family that is not known, for a config that it cannot express, and for files that are damaged
+    or whose tensors are not those of the config; it names them.
     """
     folder = local_folder(source)
     raw = read_json(folder / CONFIG)
@@ -60,8 +61,7 @@ def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str
     model = without_memory(config)
     table = table_of(kind, model)
     found = match(kind, table, _shapes(model), stored, folder)
-    model = model.to(_dtype(dtype) or _most(stored, found)).to_empty(device=_device(device))
-    _fill(model, table, found, stored)
+    _fill(model, table, found, stored, dtype=_dtype(dtype) or _most(stored, found), device=_device(device))
     model.checkpoint = Checkpoint(folder, raw)
     return model.eval()
 
@@ -222,10 +222,21 @@ def _device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-@torch.no_grad()
-def _fill(model: Model, table: list[Weight], found: dict[str, str], stored: Mapping[str, Stored]) -> None:
-    """Copy every tensor to its place, file by file; one that needs several waits until the last is read."""
-    ours = dict(model.named_parameters())
+def _fill(
+    model: Model,
+    table: list[Weight],
+    found: dict[str, str],
+    stored: Mapping[str, Stored],
+    *,
+    dtype: torch.dtype,
+    device: str,
+) -> None:
+    """Give every parameter its tensor, file by file; one that needs several tensors waits until the last is read.
+
+    What is on the CPU, in the files' own precision and layout, is not copied: it stays mapped to the file, whose pages
+    are read when they are first used, and no write reaches it.
+    """
+    shapes = _shapes(model)
     entry_of = {name: entry for entry in table for name in entry.theirs}
     by_file: dict[Path, dict[str, str]] = {}
     for their, name in found.items():
@@ -237,8 +248,10 @@ def _fill(model: Model, table: list[Weight], found: dict[str, str], stored: Mapp
             waiting[names[name]] = tensor
             if all(their in waiting for their in entry.theirs):
                 theirs = [waiting.pop(their) for their in entry.theirs]
-                for our, value in zip(entry.ours, entry.layout.read(theirs, [ours[our].shape for our in entry.ours])):
-                    ours[our].copy_(value)
+                for our, value in zip(entry.ours, entry.layout.read(theirs, [shapes[our] for our in entry.ours])):
+                    module, _, parameter = our.rpartition(".")
+                    given = nn.Parameter(value.to(device, dtype).contiguous())
+                    setattr(model.get_submodule(module), parameter, given)
 
 
 def _raw(model: Model, kind: Family) -> dict[str, Any]:
