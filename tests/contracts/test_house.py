@@ -25,7 +25,7 @@ REQUIRED = {"title", "authors", "year", "arxiv", "theme", "tagline", "home"}
 
 
 def test_every_module_imports_with_only_the_required_dependencies():
-    extras = ["sklearn", "sentencepiece", "tokenizers", "transformers", "huggingface_hub"]
+    extras = ["numba", "sklearn", "sentencepiece", "tokenizers", "transformers", "huggingface_hub"]
     extras += ["beartype", "hypothesis", "pytest"]
     program = "import sys, importlib\n"
     program += f"for name in {extras}: sys.modules[name] = None\n"

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from allyouneed.blocks.context import Context
 from allyouneed.blocks.initial import OutputProjection
+from allyouneed.blocks.linear import Linear
 from allyouneed.blocks.protocols import Sizes, Stateless
 
 Activation = Callable[[Tensor], Tensor]
@@ -29,7 +30,7 @@ class FeedForward(Stateless):
     def __init__(self, sizes: Sizes, activation: Activation, bias: bool) -> None:
         super().__init__()
         self.activation = activation
-        self.up = nn.Linear(sizes.d_model, sizes.d_ff, bias=bias)
+        self.up = Linear(sizes.d_model, sizes.d_ff, bias=bias)
         self.down = OutputProjection(sizes.d_ff, sizes.d_model, bias, sizes.n_layers)
 
     def forward(
@@ -45,8 +46,8 @@ class GatedFeedForward(Stateless):
     def __init__(self, sizes: Sizes, activation: Activation, bias: bool) -> None:
         super().__init__()
         self.activation = activation
-        self.gate = nn.Linear(sizes.d_model, sizes.d_ff, bias=bias)
-        self.up = nn.Linear(sizes.d_model, sizes.d_ff, bias=bias)
+        self.gate = Linear(sizes.d_model, sizes.d_ff, bias=bias)
+        self.up = Linear(sizes.d_model, sizes.d_ff, bias=bias)
         self.down = OutputProjection(sizes.d_ff, sizes.d_model, bias, sizes.n_layers)
 
     def forward(

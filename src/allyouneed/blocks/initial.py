@@ -15,6 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from allyouneed.blocks.linear import Linear
+
 GeneratorFor = Callable[[str], torch.Generator]
 
 
@@ -36,7 +38,7 @@ def unit_std(matrix: Tensor) -> float:
     return matrix.shape[1] ** -0.5
 
 
-class OutputProjection(nn.Linear):
+class OutputProjection(Linear):
     """The linear that writes a sublayer's result into the residual stream.
 
     It starts smaller by sqrt(2 n_layers), so that the sum over a stack of two sublayers a layer keeps its

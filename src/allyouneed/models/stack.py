@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from allyouneed.blocks.context import Context, Memory, Record
 from allyouneed.blocks.initial import initialize
+from allyouneed.blocks.linear import Linear, product
 from allyouneed.models.config import StackConfig
 from allyouneed.models.state import DecoderState
 
@@ -62,7 +62,7 @@ class Stack(nn.Module):
                 sublayers["feedforward"] = config.feedforward.build(sizes)
             self.layers.append(config.residual.build(sizes, sublayers, config.norm))
         self.final_norm = config.norm.build(sizes) if config.residual.final_norm else nn.Identity()
-        self.unembedding = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.unembedding = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         self.readout = config.head.build(sizes, config.vocab_size)
 
     def share_embedding(self, embedding: nn.Embedding) -> None:
@@ -118,7 +118,7 @@ class Stack(nn.Module):
         return self.readout(hidden, self._unembed)
 
     def _unembed(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
-        return F.linear(hidden, self.embedding.weight) if self.unembedding is None else self.unembedding(hidden)
+        return product(hidden, self.embedding.weight) if self.unembedding is None else self.unembedding(hidden)
 
     def forward(
         self,

@@ -12,6 +12,7 @@ from allyouneed.blocks.attention.kv_state import KVState
 from allyouneed.blocks.attention.masks import attention_mask, keys_after, last_keys
 from allyouneed.blocks.context import Context
 from allyouneed.blocks.initial import OutputProjection
+from allyouneed.blocks.linear import Linear
 from allyouneed.blocks.protocols import BlockConfig, PositionScheme, Sizes
 
 
@@ -70,9 +71,9 @@ class MultiHeadAttention(nn.Module):
         self.n_heads, self.n_kv_heads, self.head_dim = sizes.n_heads, sizes.n_kv_heads, sizes.head_dim
         self.scale = sizes.head_dim**-0.5 if scale is None else scale
         self.window = window
-        self.q = nn.Linear(sizes.d_model, sizes.n_heads * sizes.head_dim, bias=bias)
-        self.k = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
-        self.v = nn.Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
+        self.q = Linear(sizes.d_model, sizes.n_heads * sizes.head_dim, bias=bias)
+        self.k = Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
+        self.v = Linear(sizes.d_model, sizes.n_kv_heads * sizes.head_dim, bias=bias)
         out_bias = bias if out_bias is None else out_bias
         self.out = OutputProjection(sizes.n_heads * sizes.head_dim, sizes.d_model, out_bias, sizes.n_layers)
         a_head = replace(sizes, d_model=sizes.head_dim)

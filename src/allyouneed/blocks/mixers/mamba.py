@@ -36,6 +36,7 @@ from torch.nn import functional as F
 
 from allyouneed.blocks.context import Context
 from allyouneed.blocks.initial import GeneratorFor, OutputProjection
+from allyouneed.blocks.linear import Linear
 from allyouneed.blocks.mixers.reading import Reading
 from allyouneed.blocks.mixers.scan import selective_scan
 from allyouneed.blocks.protocols import PositionScheme, Sizes
@@ -105,9 +106,9 @@ class MambaMixer(nn.Module):
         d_inner = config.d_inner or config.expand * sizes.d_model
         dt_rank = config.dt_rank or math.ceil(sizes.d_model / 16)
         self.split = (dt_rank, config.d_state, config.d_state)
-        self.in_proj = nn.Linear(sizes.d_model, 2 * d_inner, bias=config.bias)
+        self.in_proj = Linear(sizes.d_model, 2 * d_inner, bias=config.bias)
         self.conv = CausalConv(d_inner, config.d_conv, config.conv_bias)
-        self.x_proj = nn.Linear(d_inner, sum(self.split), bias=False)
+        self.x_proj = Linear(d_inner, sum(self.split), bias=False)
         self.dt_proj = StepProjection(dt_rank, d_inner)
         self.A_log = nn.Parameter(torch.arange(1.0, config.d_state + 1).log().repeat(d_inner, 1))
         self.D = nn.Parameter(torch.ones(d_inner))
