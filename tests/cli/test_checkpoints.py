@@ -172,4 +172,8 @@ def test_what_cannot_write_says_so(cli, tmp_path):
     assert "there is no folder ./nowhere" in cli("generate", "./nowhere", "x").err
     add_tokenizer(tmp_path / "decoder", template="")
     assert "no chat template" in cli("generate", "decoder", "x", "--chat").err
+    ayn.save(Decoder(DecoderConfig(vocab_size=9, positions=Rope())), tmp_path / "small")
+    add_tokenizer(tmp_path / "small")
+    assert "not of the model's vocabulary" in cli("generate", "small", "the quick").err
+    assert "not of the model's vocabulary" in cli("score", "small", "the quick", " brown").err
     assert "top_p" in cli("generate", "decoder", "x", "--top-p", "7").err

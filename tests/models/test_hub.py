@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModel
 
 from allyouneed.blocks import (
     Attention,
@@ -153,8 +154,11 @@ def test_in_another_precision(dtype, saved, tmp_path):
     again = hub.load(tmp_path / dtype)
     assert_same(again, ours)
     assert next(again.parameters()).dtype == getattr(torch, dtype)
-    with pytest.raises(UserError, match="float32"):
-        hub.load(folder, dtype="int8")
+    for unsupported in ("int8", torch.int8):
+        with pytest.raises(UserError, match="float32"):
+            hub.load(folder, dtype=unsupported)
+    with pytest.raises(UserError, match="is not there"):
+        hub.load(folder, device="foo")
 
 
 def test_the_precision_is_that_of_most_weights(saved):
@@ -328,6 +332,12 @@ def test_a_config_that_is_not_understood_is_refused(saved):
     refused("'dynamic' are not supported", rope_scaling={"rope_type": "dynamic", "factor": 2.0})
     refused("has no factor", rope_scaling={"rope_type": "linear"})
     refused("n_heads 3", num_attention_heads=3)
+    refused("is no number", rms_norm_eps="1e-5")
+    refused("is no number", rope_parameters=None, rope_scaling=None, rope_theta="x")
+    refused("config.json", rope_scaling="linear")
+    refused("config.json", num_hidden_layers=2.0)
+    refused("head is not read", architectures=["LlamaForSequenceClassification"])
+    refused("stand under 'model'", model_type="allyouneed", model=5)
     edit(folder / "config.json", lambda c: c.pop("hidden_size"))
     with pytest.raises(UserError, match="has no hidden_size"):
         hub.load(folder)
@@ -359,6 +369,77 @@ def test_a_save_that_fails_leaves_what_was_there(saved, monkeypatch):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+def test_what_is_not_of_a_save_stays(saved):
+    model, folder = saved
+    (folder / "model_best_backup.safetensors").write_bytes(b"precious")
+    (folder / "model-00001-of-00002.safetensors").write_bytes(b"of an older save")
+    hub.save(model, folder)
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == ["config.json", "model.safetensors", "model_best_backup.safetensors"]
+
+
+def test_a_folder_in_the_way_is_found_before_anything_moves(saved):
+    model, folder = saved
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    before = (folder / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.embedding.weight.zero_()
+    with pytest.raises(UserError, match="nothing there was changed"):
+        hub.save(model, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_save_killed_between_two_moves_passes_for_no_checkpoint(saved, monkeypatch):
+    model, folder = saved
+    replace_file, moved = shards_module.os.replace, []
+
+    def killed(source, target):
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target)
+        replace_file(source, target)
+
+    monkeypatch.setattr(shards_module.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        hub.save(model, folder, shard_size=3000)
+    with pytest.raises(UserError, match=r"no config\.json"):
+        hub.load(folder)
+
+
+def test_a_model_without_a_head(tmp_path):
+    for config in (LLAMA, GPT2, replace(GPT2, positions=Rope(partial_rotary_factor=0.5), residual=Parallel())):
+        bare = Decoder(replace(config, head=NoHead(), tie_embeddings=False))
+        name = hub.save(bare, tmp_path / "bare")
+        again = hub.load(tmp_path / "bare")
+        assert_same(again, bare)
+        theirs = AutoModel.from_pretrained(tmp_path / "bare", attn_implementation="eager").eval()
+        assert type(theirs).__name__.endswith("Model"), name
+        with torch.no_grad():
+            assert torch.allclose(again.hidden(TOKENS), theirs(TOKENS).last_hidden_state, atol=1e-5)
+
+
+MEANS_ANOTHER = {
+    "part of a head turns": replace(LLAMA, positions=Rope(partial_rotary_factor=0.5)),
+    "channels that are no multiple": replace(MADE_HERE["mamba"][1], mixer=Mamba(d_inner=50)),
+}
+
+
+@pytest.mark.parametrize("what", MEANS_ANOTHER)
+def test_what_others_would_read_as_another_model_is_saved_as_our_own(what, tmp_path):
+    model = Decoder(MEANS_ANOTHER[what])
+    assert hub.save(model, tmp_path) == "allyouneed"
+    assert_same(hub.load(tmp_path), model)
+
+
+def test_a_model_made_here_names_no_token_that_ends_a_text(tmp_path):
+    hub.save(Decoder(LLAMA), tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert config.eos_token_id is None
+    assert config.bos_token_id is None
+
+
 def test_a_folder_that_cannot_be_written_to(saved, tmp_path):
     model, _ = saved
     (tmp_path / "file").write_text("")
@@ -377,6 +458,12 @@ def test_names_on_the_hub_need_the_hub(monkeypatch, tmp_path):
         hub.load("openai-community/gpt2")
     with pytest.raises(UserError, match="there is no folder"):
         hub.load(tmp_path / "nowhere")
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, allow_patterns: str(tmp_path / "pickled"))
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: ["config.json", "pytorch_model.bin"])
+    with pytest.raises(UserError, match="a pickle"):
+        hub.load("someone/old")
     with pytest.raises(UserError, match="there is no folder"):
         hub.load("./nowhere")
     model = Decoder(LLAMA)

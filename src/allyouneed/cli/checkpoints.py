@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from allyouneed.cli.printing import console, print_json
+from allyouneed.cli.printing import console, json_numbers, print_json
 from allyouneed.errors import UserError
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def score(
     ranked = sorted(zip(continuations, found), key=lambda entry: -entry[1].total)
     if json:
         keys = ("total", "log_probabilities", "greedy")
-        print_json([{"continuation": text} | {key: getattr(one, key) for key in keys} for text, one in ranked])
+        entries = [{"continuation": text} | {key: getattr(one, key) for key in keys} for text, one in ranked]
+        print_json(json_numbers(entries))
         return
     table = Table("continuation", "log p (nats)", "a token", "tokens", box=box.SIMPLE_HEAD, show_edge=False)
     for text, one in ranked:
@@ -149,7 +150,7 @@ def convert(
     checkpoint: Source,
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The folder to write to.")],
     dtype: Dtype = None,
-    shard_gb: Annotated[float, typer.Option(min=1e-6, help="Files of at most so many GB.")] = 4.0,
+    shard_gb: Annotated[float, typer.Option(min=1e-6, max=1e6, help="Files of at most so many GB.")] = 4.0,
 ) -> None:
     """Write a checkpoint anew: in another precision, in files of another size, with keys that old and new tools read.
 
@@ -178,7 +179,8 @@ def diff(
     found = compare(checkpoint)
     first = next((place for place in found if place.is_one), None)
     if json:
-        print_json([{"place": place.place, "relative": place.relative, "differs": place.is_one} for place in found])
+        places = [{"place": place.place, "relative": place.relative, "differs": place.is_one} for place in found]
+        print_json(json_numbers(places))
     else:
         _print_differences(found, first)
     raise typer.Exit(1 if first else 0)

@@ -60,7 +60,8 @@ class Family:
             encoder, decoder = self.plain(config.encoder), self.plain(config.decoder)
             return replace(config, encoder=encoder, decoder=decoder)  # type: ignore[arg-type]
         filled = {name: getattr(config.sizes, name) for name in ("n_kv_heads", "head_dim", "d_ff")}
-        return replace(config, **filled | {"dropout": 0.0} | dict.fromkeys(self.unused, 1))
+        tied = {"tie_embeddings": config.tie_embeddings or not config.has_head}
+        return replace(config, **filled | tied | {"dropout": 0.0} | dict.fromkeys(self.unused, 1))
 
 
 def last_stack(config: ModelConfig) -> DecoderConfig | EncoderConfig:
@@ -78,8 +79,16 @@ def sizes(raw: Raw, names: Mapping[str, str], defaults: Raw) -> dict[str, Any]:
         value = raw.get(theirs, defaults.get(theirs))
         if value is None:
             raise UserError(f"config.json has no {theirs}")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"config.json says {theirs} = {value!r}, which is no number")
         values[ours] = value
     return values
+
+
+def is_bare(raw: Raw) -> bool:
+    """The config is of a model without a head."""
+    names = raw.get("architectures") or ()
+    return any(name.endswith("Model") and not name.endswith("LMHeadModel") for name in names)
 
 
 def only(raw: Raw, key: str, *supported: Any) -> None:

@@ -24,13 +24,22 @@ from allyouneed.models.encoder_decoder import EncoderDecoder
 from allyouneed.models.families import NATIVE, family, known_families
 from allyouneed.models.family import Family, ModelConfig, Raw, last_stack
 from allyouneed.models.matching import FLOATS, match, today
-from allyouneed.models.shards import Stored, read_tensors, stored_tensors, whole_or_nothing, write_tensors
+from allyouneed.models.shards import (
+    CONFIG,
+    Stored,
+    no_weights,
+    read_tensors,
+    stored_tensors,
+    whole_or_nothing,
+    write_tensors,
+)
 from allyouneed.models.weight_table import Weight, entries
 from allyouneed.tokenizers import CheckpointTokenizer
 
-CONFIG, GENERATION = "config.json", "generation_config.json"
+GENERATION = "generation_config.json"
 WANTED = ("*.json", "model*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
 SHARD_SIZE = 4 << 30
+ARCHITECTURES = ("Model", "ForCausalLM", "ForMaskedLM", "ForPreTraining", "ForConditionalGeneration")  # how they end
 
 
 @dataclass(frozen=True)
@@ -49,16 +58,18 @@ def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str
     device: "auto" takes a GPU if there is one.
 
     Tensors are read file by file into a model that has no memory before. Those that need neither another precision nor
-    another layout stay mapped to the file and take no copy; of the others one copy and one file are held at once.
+    another layout stay mapped to the file and take no copy; of the others one copy and one file are held at once. While
+    it is mapped a file may be replaced (as `save` does), but not written into: such changes would reach the model.
     Raises UserError for a family that is not known, for a config that it cannot express, and for files that are damaged
     or whose tensors are not those of the config; it names them.
     """
     folder = local_folder(source)
     raw = read_json(folder / CONFIG)
+    if folder != Path(source) and not any(folder.glob("*.safetensors")):
+        raise no_weights(source, require("huggingface_hub", "hub").list_repo_files(str(source)))
     stored = stored_tensors(folder)
     kind = family(str(raw.get("model_type")))
-    config = _read_config(kind, raw, stored, folder)
-    model = without_memory(config)
+    model = _from_config(kind, raw, stored, folder)
     table = table_of(kind, model)
     found = match(kind, table, _shapes(model), stored, folder)
     _fill(model, table, found, stored, dtype=_dtype(dtype) or _most(stored, found), device=_device(device))
@@ -105,7 +116,7 @@ def copy_beside(source: str | Path, target: str | Path) -> list[str]:
     """Copy a checkpoint's tokenizer, if it has one, and its settings for generation; returns the names of the files."""
     folder, target = local_folder(source), Path(target)
     if folder.resolve() == target.resolve():
-        return []
+        return [file.name for file in tokenizers.files(folder)]
     copied = tokenizers.copy(folder, target) if tokenizers.files(folder) else []
     if (folder / GENERATION).is_file() and target / GENERATION not in copied:
         atomic_write(target / GENERATION, (folder / GENERATION).read_bytes())
@@ -152,31 +163,37 @@ def read_json(file: Path) -> dict[str, Any]:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{file.parent} is not a checkpoint: it has no {file.name}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {file}: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"cannot read {file}: it must hold an object")
     return values
 
 
-def _read_config(kind: Family, raw: Raw, stored: Mapping[str, Stored], folder: Path) -> ModelConfig:
+def _from_config(kind: Family, raw: Raw, stored: Mapping[str, Stored], folder: Path) -> Model:
+    """The model that a config.json asks for, without memory."""
     if raw.get("quantization_config"):
         raise UserError(f"the weights in {folder} are quantized, which is not read: take those they were made from")
+    unread = [name for name in raw.get("architectures") or () if not str(name).endswith(ARCHITECTURES)]
+    if unread or "T5EncoderModel" in (raw.get("architectures") or ()):
+        raise UserError(f"{folder} holds a {raw['architectures'][0]}, whose head is not read")
     try:
         config = kind.read(raw, [today(kind, name)[0] for name in stored])
+        tied = last_stack(config).tie_embeddings
+        return without_memory(_untied(config) if tied and _heads_differ(kind, stored) else config)
     except KeyError as error:
         raise UserError(f"{folder / CONFIG} has no {error.args[0]}") from error
-    except (UserError, ValueError, TypeError) as error:
+    except (UserError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{folder / CONFIG}: {error}") from error
-    return _untied(config) if last_stack(config).tie_embeddings and _heads_differ(kind, stored) else config
 
 
 def _heads_differ(kind: Family, stored: Mapping[str, Stored]) -> bool:
     """The head has a matrix of its own, whatever the config says of tying."""
-    both = [name for name in stored if {*today(kind, name)} & {kind.head, kind.embedding}]
-    if len(both) < 2:
+    named = {known: name for name in stored for known in today(kind, name)}
+    if kind.head not in named or kind.embedding not in named:
         return False
-    one, other = (next(read_tensors(stored[name].file, [name]))[1] for name in both)
+    both = (named[kind.head], named[kind.embedding])
+    one, other = (next(read_tensors(stored[name].file, [name]))[1].float() for name in both)
     return not torch.equal(one, other)
 
 
@@ -200,14 +217,12 @@ def _shapes(model: nn.Module) -> dict[str, torch.Size]:
     return {name: parameter.shape for name, parameter in model.named_parameters()}
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if not isinstance(dtype, str):
-        return dtype
-    found = getattr(torch, dtype, None)
-    if found not in FLOATS.values():
-        names = ", ".join(str(known).removeprefix("torch.") for known in FLOATS.values())
-        raise UserError(f"dtype must be one of {names}, got {dtype!r}")
-    return found
+def _dtype(dtype: Any) -> torch.dtype | None:
+    found: Any = getattr(torch, dtype, "unknown") if isinstance(dtype, str) else dtype
+    if found is None or found in FLOATS.values():
+        return found
+    names = ", ".join(str(known).removeprefix("torch.") for known in FLOATS.values())
+    raise UserError(f"dtype must be one of {names}, got {dtype!r}")
 
 
 def _most(stored: Mapping[str, Stored], found: Mapping[str, str]) -> torch.dtype:
@@ -219,7 +234,11 @@ def _most(stored: Mapping[str, Stored], found: Mapping[str, str]) -> torch.dtype
 
 
 def _device(device: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise UserError(f"device {device!r} is not there: auto, cpu, or cuda where torch finds a GPU")
+    return device
 
 
 def _fill(
@@ -259,10 +278,12 @@ def _raw(model: Model, kind: Family) -> dict[str, Any]:
     written = kind.write(model.config)
     checkpoint = getattr(model, "checkpoint", None)
     if checkpoint is None or checkpoint.raw.get("model_type") != kind.name:
-        return written
+        # Said, or readers would take the family's own for tokens of a vocabulary that may be another.
+        return dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")) | written
     names = [their for entry in table_of(kind, model) for their in entry.theirs]
     unchanged = kind.plain(kind.read(checkpoint.raw, names)) == kind.plain(model.config)
-    return {**written, **checkpoint.raw} if unchanged else {**checkpoint.raw, **written}
+    raw = {**written, **checkpoint.raw} if unchanged else {**checkpoint.raw, **written}
+    return raw | {name: written[name] for name in ("architectures",) if name in written}
 
 
 def _shards(table: list[Weight], ours: dict[str, Tensor], shard_size: int) -> list[list[Weight]]:

@@ -40,6 +40,8 @@ def match(
             if not _ignored(kind, name):
                 unexpected.append(name)
             continue
+        if place in found:
+            wrong.append(f"{name} is there under the name {found[place]} as well")
         found[place] = name
         if tensor.shape != expected[place]:
             wrong.append(f"{name} is {list(tensor.shape)}, {list(expected[place])} by config.json")
@@ -55,7 +57,8 @@ def match(
 
 def _ignored(kind: Family, name: str) -> bool:
     """It carries nothing; or it is the head's, and the head was found to be tied."""
-    return any(known == kind.head or fnmatch(known, p) for known in today(kind, name) for p in kind.ignored or ("",))
+    known = today(kind, name)
+    return kind.head in known or any(fnmatch(one, pattern) for one in known for pattern in kind.ignored)
 
 
 def _some(names: list[str]) -> str:

@@ -6,6 +6,7 @@ nothing: files are completed beside their place and then moved there.
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,8 @@ from torch import Tensor
 
 from allyouneed.errors import UserError
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")  # what a save writes, the config apart
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt")
 
 
@@ -63,14 +65,19 @@ def _files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if (folder / INDEX).is_file():
         return _indexed(folder / INDEX)
-    pickles = [name for name in PICKLES if (folder / name).exists()]
-    if pickles:
-        raise UserError(
-            f"{folder} has its weights in {pickles[0]}, a pickle: reading one can run any code that its maker put "
-            "there, so it is not read. Ask for a copy in safetensors (hubs convert on request), or convert it "
-            "yourself where you trust it: transformers' from_pretrained(...), then save_pretrained(...)"
-        )
-    raise UserError(f"{folder} has no weights: there is neither {WEIGHTS} nor {INDEX}")
+    raise no_weights(folder, [file.name for file in folder.iterdir()])
+
+
+def no_weights(where: str | Path, names: Iterable[str]) -> UserError:
+    """What to say of a place with files of these names, none of them safetensors."""
+    pickles = sorted(set(PICKLES) & set(names))
+    if not pickles:
+        return UserError(f"{where} has no weights: there is neither {WEIGHTS} nor {INDEX}")
+    return UserError(
+        f"{where} has its weights in {pickles[0]}, a pickle: reading one can run any code that its maker put "
+        "there, so it is not read. Ask for a copy in safetensors (hubs convert on request), or convert it "
+        "yourself where you trust it: transformers' from_pretrained(...), then save_pretrained(...)"
+    )
 
 
 def _indexed(index: Path) -> list[Path]:
@@ -83,8 +90,8 @@ def _indexed(index: Path) -> list[Path]:
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
             raise UserError(f"{index} names {name!r}, which is not a file beside it")
-        if not (index.parent / name).is_file():
-            raise UserError(f"{index} names {name}, which is missing")
+        if not os.path.isfile(index.parent / name):
+            raise UserError(f"{index} names {name:.80}, which is missing")
         files.append(index.parent / name)
     held = {tensor: file.name for file in files for tensor in _header(file)}
     for tensor, name in places.items():
@@ -108,7 +115,7 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
     """A new folder to write files into; when the block ends well they are moved into `folder`.
 
     Files there of the same names are replaced, and weights of an earlier save that are not among the new ones removed.
-    Raises UserError if the disk refuses; what was in `folder` is then as it was.
+    Raises UserError if the disk refuses; until the first move what was in `folder` is then as it was.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,19 +123,33 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error}") from error
     try:
-        yield part
-        for file in part.iterdir():
-            _force_to_disk(file)
-        new = {file.name for file in part.iterdir()}
-        for name in sorted(new, key=lambda name: name == "config.json"):  # last, as it says that all is there
-            os.replace(part / name, folder / name)
-        for stale in [*folder.glob("model*.safetensors"), folder / INDEX]:
-            if stale.name not in new:
-                stale.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{folder} could not be written ({error}); nothing there was changed") from error
+        try:
+            yield part
+            for file in part.iterdir():
+                _force_to_disk(file)
+            new = {file.name for file in part.iterdir()}
+            blocked = [name for name in new if (folder / name).is_dir()]
+            if blocked:
+                raise IsADirectoryError(f"{blocked[0]} is a folder there")
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{folder} could not be written ({error}); nothing there was changed") from error
+        try:
+            _move(part, new, folder)
+        except OSError as error:
+            raise UserError(f"{folder} is not complete ({error}): save again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _move(part: Path, new: set[str], folder: Path) -> None:
+    """The new files into their places, and those of an earlier save away. The config goes first and comes last: without
+    one a folder is no checkpoint, so that what is interrupted half way is not taken for either."""
+    (folder / CONFIG).unlink(missing_ok=True)
+    for stale in folder.iterdir():
+        if OURS.fullmatch(stale.name) and stale.name not in new:
+            stale.unlink()
+    for name in sorted(new, key=lambda name: name == CONFIG):
+        os.replace(part / name, folder / name)
 
 
 def write_tensors(folder: Path, shards: Iterable[dict[str, Tensor]], n_shards: int) -> None:

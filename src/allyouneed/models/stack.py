@@ -62,7 +62,8 @@ class Stack(nn.Module):
                 sublayers["feedforward"] = config.feedforward.build(sizes)
             self.layers.append(config.residual.build(sizes, sublayers, config.norm))
         self.final_norm = config.norm.build(sizes) if config.residual.final_norm else nn.Identity()
-        self.unembedding = None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
+        own_matrix = config.has_head and not config.tie_embeddings
+        self.unembedding = Linear(config.d_model, config.vocab_size, bias=False) if own_matrix else None
         self.readout = config.head.build(sizes, config.vocab_size)
 
     def share_embedding(self, embedding: nn.Embedding) -> None:
@@ -71,8 +72,12 @@ class Stack(nn.Module):
         object.__setattr__(self, "embedding", embedding)
 
     def embed(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_model"]:
-        """The vectors of tokens, before positions."""
-        return self.embedding(tokens)
+        """The vectors of tokens, before positions. Raises ValueError for a token that the vocabulary does not have."""
+        try:
+            return self.embedding(tokens)
+        except IndexError:  # the CPU's check; an accelerator's own stops the program
+            n = self.embedding.num_embeddings
+            raise ValueError(f"token {int(tokens.max())} is not of the model's vocabulary (0 .. {n - 1})") from None
 
     def hidden(
         self,

@@ -18,6 +18,9 @@ def read_rope(raw: Raw, theta: float = 1e4, rotary_factor: float = 1.0) -> Rope:
     if any(isinstance(value, dict) for value in given.values()):
         raise UserError("config.json has rotary positions that differ from layer to layer, which is not supported")
     said = {**raw, **given}
+    for key in ("rope_theta", "partial_rotary_factor"):
+        if not isinstance(said.get(key) or 1.0, int | float):
+            raise UserError(f"config.json says {key} = {said[key]!r}, which is no number")
     try:
         scaling = _scaling(given, raw)
     except KeyError as error:

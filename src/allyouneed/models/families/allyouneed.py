@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from allyouneed.errors import UserError
 from allyouneed.models.build import without_memory
 from allyouneed.models.family import Family, ModelConfig, Raw
 from allyouneed.models.names import from_names, to_names
@@ -10,7 +11,10 @@ from allyouneed.models.weight_table import Weight, weight
 
 
 def _read(raw: Raw, names: Collection[str]) -> ModelConfig:
-    return from_names(raw["model"])
+    config = from_names(raw["model"])
+    if not isinstance(config, ModelConfig):
+        raise UserError(f"the config of a model should stand under 'model', not {raw['model']!r:.80}")
+    return config
 
 
 def _write(config: ModelConfig) -> dict[str, Any]:

@@ -57,11 +57,13 @@ def _read(raw: Raw, names: Collection[str]) -> EncoderConfig:
         feedforward=named(raw, "hidden_act", "gelu", PLAIN),
         pooler=FirstTokenPooler() if has_pooler else None,
         head=named(raw, "hidden_act", "gelu", HEADS) if has_head else NoHead(),
-        tie_embeddings=raw.get("tie_word_embeddings", True) or not has_head,
+        tie_embeddings=raw.get("tie_word_embeddings", True),
     )
 
 
 def _write(config: EncoderConfig) -> dict[str, Any]:
+    if not config.n_token_types:
+        raise ValueError("in this format every token is of one type at least")
     return {
         "model_type": "bert",
         "architectures": ["BertModel" if config.head == NoHead() else "BertForMaskedLM"],
@@ -69,6 +71,7 @@ def _write(config: EncoderConfig) -> dict[str, Any]:
         "intermediate_size": config.sizes.d_ff,
         "hidden_act": name_of(config.feedforward, PLAIN),
         "position_embedding_type": "absolute",
+        "attention_probs_dropout_prob": 0.0,
         "tie_word_embeddings": config.tie_embeddings,
     }
 

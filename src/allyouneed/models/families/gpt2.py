@@ -10,7 +10,7 @@ from typing import Any
 
 from allyouneed.blocks import Attention, Gelu, Learned, LMHead, NoHead, Relu, Silu
 from allyouneed.models.config import DecoderConfig
-from allyouneed.models.family import Family, Raw, name_of, named, only, sizes
+from allyouneed.models.family import Family, Raw, is_bare, name_of, named, only, sizes
 from allyouneed.models.weight_table import Fused, Weight, linear, weight
 
 SIZES = {
@@ -42,7 +42,7 @@ def _read(raw: Raw, names: Collection[str]) -> DecoderConfig:
         "mixer": _attention(raw, fields),
         "feedforward": named(raw, "activation_function", "gelu_new", PLAIN),
         "tie_embeddings": raw.get("tie_word_embeddings", True),
-        "head": NoHead() if "GPT2Model" in (raw.get("architectures") or ()) else LMHead(),
+        "head": NoHead() if is_bare(raw) else LMHead(),
     }
     return DecoderConfig(**fields)
 
@@ -66,6 +66,7 @@ def _write(config: DecoderConfig) -> dict[str, Any]:
         "n_ctx": config.max_seq_len,
         "n_inner": config.sizes.d_ff,
         "embd_pdrop": config.dropout,
+        "attn_pdrop": 0.0,
         "activation_function": name_of(config.feedforward, PLAIN),
         "scale_attn_weights": first.scale != 1,
         "scale_attn_by_inverse_layer_idx": by_layer,

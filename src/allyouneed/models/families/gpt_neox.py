@@ -11,7 +11,7 @@ from allyouneed.blocks import Attention, LMHead, NoHead, Parallel, PreNorm
 from allyouneed.models.config import DecoderConfig
 from allyouneed.models.families._rope import read_rope, write_rope
 from allyouneed.models.families.gpt2 import PLAIN
-from allyouneed.models.family import Family, Raw, name_of, named, sizes
+from allyouneed.models.family import Family, Raw, is_bare, name_of, named, sizes
 from allyouneed.models.weight_table import FusedByHead, Weight, linear, weight
 
 SIZES = {
@@ -35,7 +35,7 @@ def _read(raw: Raw, names: Collection[str]) -> DecoderConfig:
         "mixer": Attention(bias=raw.get("attention_bias", True)),
         "feedforward": named(raw, "hidden_act", "gelu", PLAIN),
         "tie_embeddings": raw.get("tie_word_embeddings", False),
-        "head": NoHead() if "GPTNeoXModel" in (raw.get("architectures") or ()) else LMHead(),
+        "head": NoHead() if is_bare(raw) else LMHead(),
     }
     return DecoderConfig(**fields)
 

@@ -6,12 +6,13 @@ in a block or two are made from the functions below.
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from allyouneed.blocks import Attention, GeGLU, LMHead, NoHead, ReGLU, RMSNorm, SwiGLU
 from allyouneed.models.config import DecoderConfig
 from allyouneed.models.families._rope import read_rope, write_rope
-from allyouneed.models.family import Family, Raw, name_of, named, sizes
+from allyouneed.models.family import Family, Raw, is_bare, name_of, named, sizes
 from allyouneed.models.weight_table import Weight, linear, weight
 
 SIZES = {
@@ -41,24 +42,22 @@ def read_config(raw: Raw, mixer: Any, defaults: Raw = DEFAULTS, **others: Any) -
     fields |= {
         "n_kv_heads": raw.get("num_key_value_heads") or fields["n_heads"],
         "head_dim": raw.get("head_dim") or fields["d_model"] // fields["n_heads"],
-        "positions": read_rope(raw),
+        "positions": replace(read_rope(raw), partial_rotary_factor=1.0),  # whatever is said: all channels turn
         "norm": RMSNorm(),
         "mixer": mixer,
         "feedforward": type(gated)(**vars(gated) | {"bias": raw.get("mlp_bias", False)}),
         "tie_embeddings": raw.get("tie_word_embeddings", False),
-        "head": LMHead() if _has_head(raw) else NoHead(),
+        "head": NoHead() if is_bare(raw) else LMHead(),
     }
     return DecoderConfig(**fields | others)
-
-
-def _has_head(raw: Raw) -> bool:
-    return not any(name.endswith("Model") for name in raw.get("architectures") or ())
 
 
 def write_config(config: DecoderConfig, name: str) -> dict[str, Any]:
     """The keys that `read_config` reads, for the family `name`."""
     gated: Any = config.feedforward
     rope: Any = config.positions
+    if rope.partial_rotary_factor != 1:
+        raise ValueError("in this format all channels of a head turn")
     plain = type(gated)(**vars(gated) | {"bias": False})
     return {
         "model_type": name.lower(),

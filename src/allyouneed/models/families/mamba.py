@@ -6,7 +6,7 @@ from typing import Any
 
 from allyouneed.blocks import LMHead, Mamba, NoHead, NoPositions, RMSNorm
 from allyouneed.models.config import DecoderConfig
-from allyouneed.models.family import Family, Raw, only, sizes
+from allyouneed.models.family import Family, Raw, is_bare, only, sizes
 from allyouneed.models.weight_table import Weight, linear, weight
 
 SIZES = {
@@ -37,7 +37,7 @@ def _read(raw: Raw, names: Collection[str]) -> DecoderConfig:
         norm=RMSNorm(),
         mixer=mixer,
         feedforward=None,
-        head=NoHead() if "MambaModel" in (raw.get("architectures") or ()) else LMHead(),
+        head=NoHead() if is_bare(raw) else LMHead(),
         tie_embeddings=raw.get("tie_word_embeddings", True),
     )
 
@@ -45,14 +45,15 @@ def _read(raw: Raw, names: Collection[str]) -> DecoderConfig:
 def _write(config: DecoderConfig) -> dict[str, Any]:
     mixer: Any = config.mixer
     d_inner = mixer.d_inner or mixer.expand * config.d_model
-    expand = d_inner / config.d_model
+    if d_inner % config.d_model:
+        raise ValueError("in this format d_inner is a whole multiple of d_model")
     return {
         "model_type": "mamba",
         "architectures": ["MambaModel" if config.head == NoHead() else "MambaForCausalLM"],
         **{theirs: getattr(config, ours) for ours, theirs in SIZES.items()},
         "state_size": mixer.d_state,
         "conv_kernel": mixer.d_conv,
-        "expand": int(expand) if expand.is_integer() else expand,
+        "expand": d_inner // config.d_model,
         "intermediate_size": d_inner,
         "time_step_rank": mixer.dt_rank or math.ceil(config.d_model / 16),
         "use_conv_bias": mixer.conv_bias,

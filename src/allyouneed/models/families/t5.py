@@ -11,7 +11,7 @@ from allyouneed.blocks import Attention, CrossAttention, Gelu, LMHead, NoHead, R
 from allyouneed.models.config import DecoderConfig, EncoderConfig
 from allyouneed.models.encoder_decoder import EncoderDecoderConfig
 from allyouneed.models.families.llama import GATED
-from allyouneed.models.family import Family, Raw, name_of, named, sizes
+from allyouneed.models.family import Family, Raw, is_bare, name_of, named, sizes
 from allyouneed.models.weight_table import Weight, weight
 
 SIZES = {
@@ -53,7 +53,7 @@ def _read(raw: Raw, names: Collection[str]) -> EncoderDecoderConfig:
     }
     tied = raw.get("tie_word_embeddings", True)
     scale = fields["d_model"] ** -0.5 if raw.get("scale_decoder_outputs", tied) else None
-    bare = "T5Model" in (raw.get("architectures") or ())
+    bare = is_bare(raw)
     return EncoderDecoderConfig(
         encoder=EncoderConfig(**fields, n_layers=raw["num_layers"], head=NoHead()),
         decoder=DecoderConfig(
@@ -61,7 +61,7 @@ def _read(raw: Raw, names: Collection[str]) -> EncoderDecoderConfig:
             n_layers=raw.get("num_decoder_layers") or raw["num_layers"],
             cross=CrossAttention(scale=1.0),
             head=NoHead() if bare else LMHead(scale=scale),
-            tie_embeddings=tied or bare,
+            tie_embeddings=tied,
         ),
         start_token=raw.get("decoder_start_token_id") or 0,
     )
@@ -88,6 +88,7 @@ def _write(config: EncoderDecoderConfig) -> dict[str, Any]:
         "scale_decoder_outputs": head != NoHead() and head.scale is not None,
         "tie_word_embeddings": decoder.tie_embeddings,
         "decoder_start_token_id": config.start_token,
+        "pad_token_id": config.start_token,
     }
 
 
