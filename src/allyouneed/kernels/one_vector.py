@@ -22,6 +22,9 @@ def one_vector() -> Callable[[Tensor, Tensor], Tensor] | None:
         return None
     numba, ir = importlib.import_module("numba"), importlib.import_module("llvmlite.ir")
 
+    # Threads of its own: with OpenMP's it would change how many PyTorch's products have, and so their sums.
+    numba.config.THREADING_LAYER = "workqueue"
+
     @numba.extending.intrinsic
     def widened(typing: Any, bits: Any) -> Any:
         """A bfloat16, given as its 16 bits, as the float32 whose upper half they are."""
