@@ -1,7 +1,7 @@
 """The product of a matrix with one vector, at the speed of memory (numba, extra "fast").
 
-All that such a product costs is to fetch the matrix. PyTorch's own did so at 4 to 20 GB/s for matrices larger than the
-caches, on a machine whose memory gives 35 (float32 and bfloat16, two cores of an AMD EPYC).
+All that such a product costs is to fetch the matrix, and PyTorch's own fetches one that is larger than the caches at a
+fraction of what memory gives: `benchmarks/decode.py` shows what that makes of decoding.
 """
 
 import importlib

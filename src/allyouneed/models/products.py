@@ -1,7 +1,7 @@
 """Which library multiplies float32 matrices when a model reads: the faster one, where it is as exact.
 
 PyTorch's own choice on a CPU (MKL) does not use all of an AMD processor; oneDNN, which torch's setting "medium" allows,
-is 2 to 4 times as fast there for several rows and large matrices. It is slower for one row and for small matrices. And
+is faster there for several rows and large matrices (`benchmarks/decode.py`), slower for one row and small matrices. And
 on a processor with AMX it may round to bfloat16: so it is asked for one product first.
 """
 
@@ -11,7 +11,7 @@ from functools import cache
 
 import torch
 
-SMALLEST_WIDTH = 512  # of the vectors: below it oneDNN is no faster, at 64 it takes twice the time
+SMALLEST_WIDTH = 512  # of the vectors; it gains at 768 and loses at 64, and between them was not measured
 FEWEST_ROWS = 2
 
 
