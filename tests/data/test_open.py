@@ -101,9 +101,9 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 
 def test_an_unknown_name_gives_the_nearest():
-    with pytest.raises(UserError, match=r"'python_cod'; did you mean python_code"):
+    with pytest.raises(UserError, match=r"'python_cod' and no such file; did you mean python_code"):
         open_data("python_cod")
-    with pytest.raises(UserError, match=r"'/no/such/file'; known names: .*wikitext-2"):
+    with pytest.raises(UserError, match=r"'/no/such/file' and no such file; known names: .*wikitext-2"):
         open_data("/no/such/file")
 
 
@@ -127,9 +127,9 @@ def test_a_wikitext_without_its_train_file_uses_the_valid_one_and_says_so(tmp_pa
 
 
 def test_unknown_pairs_and_languages_are_named():
-    with pytest.raises(UserError, match=r"no set of sentence pairs and no file 'wmt14'; known names: .*multi30k"):
+    with pytest.raises(UserError, match=r"no sentence pairs 'wmt14' and no such file; known names: .*multi30k"):
         open_data("wmt14", "pairs")
-    with pytest.raises(UserError, match=r"'number_word:en-de'; did you mean number_words"):
+    with pytest.raises(UserError, match=r"'number_word:en-de' and no such file; did you mean number_words"):
         open_data("number_word:en-de", "pairs")
     with pytest.raises(UserError, match="no language 'it'; it has de, en, fr"):
         open_data("multi30k:en-it", "pairs")
@@ -144,7 +144,7 @@ def test_languages_are_two_or_none(name):
 def test_data_of_the_other_kind_are_refused_with_the_choice():
     for name in ("multi30k", "number_words:de-en", "date-words"):
         with pytest.raises(
-            UserError, match=rf"{name} holds sentence pairs, and this needs running text: python_code, "
+            UserError, match=rf"{name} is sentence pairs, and this needs running text: python_code, "
         ):
             open_data(name)
     with pytest.raises(

@@ -9,7 +9,7 @@ import pytest
 from allyouneed.data import open_data
 from allyouneed.errors import UserError
 from allyouneed.lab.engine import Options, run_study
-from allyouneed.lab.reports import records, saved
+from allyouneed.lab.reports import records, saved, summary
 
 from .studies import write_coin
 
@@ -88,7 +88,7 @@ def test_a_translation_study_refuses_other_data_before_its_first_trial(study, tm
 def test_a_text_study_refuses_pairs(tmp_path):
     file = write_coin(tmp_path)
     file.write_text(file.read_text().replace('paper="coin",', 'paper="coin", data="python_code",'))
-    with pytest.raises(UserError, match="multi30k holds sentence pairs, and this needs running text: python_code"):
+    with pytest.raises(UserError, match="multi30k is sentence pairs, and this needs running text: python_code"):
         run(str(file), tmp_path, "multi30k")
 
 
@@ -97,7 +97,8 @@ def test_a_record_is_held_against_the_pairs_that_are_here(mine, tmp_path):
 
     def version_here(name, own="number_words"):
         values = {"data": {"name": name, "version": "recorded", "default": True}}
-        return records._data_version_here(records.Record(None, values), own)
+        study = SimpleNamespace(data=own, kind=None, scales={})
+        return records._data_version_here(records.Record(None, values), study)
 
     assert version_here("date_words:de-en") == open_data("date_words:de-en", "pairs").version
     assert version_here("multi30k:de-en") == "recorded"  # pinned, and perhaps not fetched yet
@@ -111,7 +112,7 @@ def test_a_record_whose_data_need_an_extra_is_not_comparable_here(monkeypatch):
     monkeypatch.setitem(sys.modules, "num2words", None)
     data = {"name": "number_words", "version": "", "default": True}
     record = records.Record(None, {"reference": "pairs", "scale_name": "smoke", "data": data})
-    study = SimpleNamespace(scale=lambda name, data: Empty(), trials={}, data="number_words")
+    study = SimpleNamespace(scale=lambda name, data: Empty(), trials={}, data="number_words", kind=None, scales={})
     monkeypatch.setattr("allyouneed.lab.loading.load_study", lambda name: study)
     assert records.status(record) == (
         "not comparable: this needs num2words, which is not installed: pip install 'allyouneed[translation]'"
@@ -121,3 +122,66 @@ def test_a_record_whose_data_need_an_extra_is_not_comparable_here(monkeypatch):
 @dataclass
 class Empty:
     """A scale without values."""
+
+
+INPUTS = '''
+from dataclasses import dataclass
+from allyouneed.lab import Study
+
+@dataclass(frozen=True)
+class Scale:
+    minutes: float = 1.0
+
+study = Study(paper="inputs", scales={"smoke": Scale()}, inputs={"model": "a folder with a checkpoint"})
+
+@study.trial()
+def count(arm, seed, scale, run):
+    given = run.inputs.get("model")
+    return {"noise": seed, "files": len(list(given.iterdir())) if given else 0}
+
+@study.claim("C1", paper="none")
+def some(m):
+    """There are files."""
+    return m.effect(lambda u: u["run"]["files"]).above(0.5)
+'''
+
+
+def test_a_trial_gets_what_the_user_gave_and_depends_on_its_content(tmp_path):
+    file, folder = tmp_path / "study.py", tmp_path / "mine"
+    file.write_text(INPUTS)
+    folder.mkdir()
+
+    def files(**inputs):
+        outcome = run_study(Options(str(file), scale="smoke", out=tmp_path / "runs", jobs=1, inputs=inputs))
+        return [r.measurements["files"] for r in outcome.measurements["count"].results], outcome
+
+    assert files()[0] == [0, 0]
+    (folder / "a").write_text("a")
+    counted, outcome = files(model=str(folder))
+    assert counted == [1, 1]
+    assert f"--model {folder}" in summary.command(outcome)
+    saved.write(outcome)
+    assert saved.read(outcome.folder).inputs == {"model": str(folder)}
+    assert files(model=str(folder))[1].reused == 2
+    (folder / "a").write_text("b")  # the same names, another content
+    assert files(model=str(folder))[1].ran == 2
+
+
+def test_an_input_that_the_study_does_not_take_or_that_is_not_there_is_named(tmp_path):
+    file = tmp_path / "study.py"
+    file.write_text(INPUTS)
+    for inputs, message in (
+        ({"queries": str(file)}, "inputs takes no --queries; it takes --model"),
+        ({"model": "/no/such"}, "--model /no/such: no such file or folder; inputs wants a folder with a checkpoint"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_study(Options(str(file), scale="smoke", out=tmp_path / "runs", inputs=inputs))
+
+
+def test_a_name_with_a_scale_of_its_own_may_be_data_of_another_kind(tmp_path):
+    text = write_coin(tmp_path).read_text().replace('paper="coin",', 'paper="coin", data="python_code",')
+    assert '"smoke":' in text
+    file = tmp_path / "coin.py"
+    file.write_text(text + '\nstudy.scales["smoke-date-words"] = study.scales["smoke"]\n')
+    outcome = run_study(Options(str(file), scale="smoke", data="date_words", out=tmp_path / "runs", jobs=1))
+    assert outcome.data[0] == "date_words"

@@ -31,6 +31,8 @@ def run(
     budget: shared.Budget = None,
     claims: shared.Claims = "",
     data: shared.Data = None,
+    model: Annotated[Path | None, typer.Option(help="Your checkpoint, for a study that takes one.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="Your queries.jsonl, for a study that takes them.")] = None,
     device: shared.Device = "auto",
     jobs: shared.Jobs = None,
     out: shared.Out = Path("runs"),
@@ -55,9 +57,11 @@ def run(
     Finished trials are kept, so after Ctrl-C the same command goes on from there.
     Exit code: 0 whatever the verdicts, 1 if a trial failed; one at a smaller size of the scale is only named.
     """
-    if record and (overrides or arms or claims):
+    inputs = {name: str(path) for name, path in (("model", model), ("queries", queries)) if path is not None}
+    if record and (overrides or arms or claims or inputs):
         raise typer.BadParameter(
-            "a record is of the whole study: leave out --set, --arm and --claims", param_hint="--record"
+            "a record is of the whole study: leave out --set, --arm, --claims, --model and --queries",
+            param_hint="--record",
         )
     pairs = {"--set": _pairs("--set", overrides), "--arm": _pairs("--arm", arms), "--grid": _pairs("--grid", grid)}
 
@@ -71,6 +75,7 @@ def run(
         budget=budget,
         claims=shared.claim_ids(claims),
         data=data,
+        inputs=inputs,
         device=device,
         jobs=jobs,
         out=out,

@@ -42,6 +42,7 @@ class Corpus:
     """A named text in three splits; `version` is the sha256 (hex) of its content."""
 
     unit: ClassVar[str] = "bytes"  # what the length of a split counts
+    least: ClassVar[int] = 512  # of them in a split: no window would fit into less
 
     name: str
     version: str

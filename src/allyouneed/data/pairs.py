@@ -18,6 +18,7 @@ class Pairs:
     """
 
     unit: ClassVar[str] = "pairs"  # what the length of a split counts
+    least: ClassVar[int] = 64  # of them in a split
 
     name: str
     train: list[Pair]

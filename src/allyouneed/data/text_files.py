@@ -17,6 +17,11 @@ from allyouneed.tokenizers.bytes import Bytes
 _CHUNK = 1 << 22  # bytes
 
 
+def text(path: Path) -> Corpus:
+    """A user's file or folder as a corpus. Raises UserError as `text_file` and `text_folder` do."""
+    return text_folder(path) if path.is_dir() else text_file(path, path.name)
+
+
 def text_file(path: Path, name: str) -> Corpus:
     """The text of a file: its first 90 % become train, 5 % tune, 5 % test. Raises UserError if it is no text."""
     return _by_position(name, mapped_text(path))

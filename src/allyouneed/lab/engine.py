@@ -30,7 +30,6 @@ from allyouneed.lab.trials.store import TrialStore
 from allyouneed.lab.trials.tuning import choose, widen
 from allyouneed.lab.trials.worker import open_data
 
-LEAST = {"bytes": 512, "pairs": 64}  # in a split
 TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
 
 
@@ -46,6 +45,7 @@ class Options:
     seeds: int | None = None
     claims: tuple[str, ...] = ()
     data: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
     jobs: int | None = None
     out: Path = Path("runs")
@@ -107,8 +107,9 @@ class Engine:
         self.size = ""
         self.claims = _chosen_claims(self.study, options.claims, getattr(self.scale, "claims", ()))
         self.seeds = self._first(_n_seeds(options, self.scale, self.draw))
-        self.data = open_data(self.data_name, self.study.data)
+        self.data = open_data(self.data_name, self.study)
         _check_size(self.data)
+        _check_inputs(self.study, options.inputs)
         self.device = device_type(options.device)
         _check_grid(self.study, options.grid)
         setting = Setting(
@@ -120,6 +121,7 @@ class Engine:
             self.device,
             str(options.out.resolve()),
             first_seed=self.draw.first,
+            inputs={name: str(Path(path).expanduser().resolve()) for name, path in options.inputs.items()},
         )
         self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
         n_workers = options.jobs or (1 if self.device == "cuda" else machine()["cores"])
@@ -258,6 +260,7 @@ class Engine:
             seeds=self.seeds,
             extended_from=min((n for n in extended.values() if n is not None), default=None),
             data=(self.data_name, self.data.version) if self.data_name and self.data else None,
+            inputs=self.options.inputs,
             device=self.device,
             judgements=judgements,
             gates=said.gates,
@@ -323,6 +326,7 @@ class Engine:
 
     def _folder(self, digest: dict[str, str]) -> Path:
         what = [self.options.scale, scale_values(self.scale), self.plan.data_version, self.device]
+        what += [self.plan.inputs] if self.plan.inputs else []
         text = json.dumps([what, digest, self.options.arms], sort_keys=True, default=str)
         name = f"{self.study.paper}-{self.options.scale}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         if self.draw.first:
@@ -361,15 +365,25 @@ class FirstShown:
         trials = [self.digests[name] for name in claim.trials if name in self.digests]
         what = [study.paper, claim.id, claim_digest(study, claim), scale_values(plan.scale), plan.data_version, trials]
         where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
+        where += [plan.inputs] if plan.inputs else []
         return hashlib.sha256(json.dumps([what, *where], default=str).encode()).hexdigest()
 
 
 def _check_size(data: Any) -> None:
-    """Refuse data before anything is trained on them: a text that no window would fit into, a handful of pairs."""
+    """Refuse data too small for anything before anything is trained on them."""
     for split in ("train", "tune", "test") if data else ():
-        size, least = len(getattr(data, split)), LEAST[data.unit]
+        size, least = len(getattr(data, split)), data.least
         if size < least:
             raise UserError(f"{data.name} is too small: its {split} split has {size} {data.unit}, {least} are needed")
+
+
+def _check_inputs(study: Study, inputs: dict[str, str]) -> None:
+    for name, path in inputs.items():
+        if name not in study.inputs:
+            takes = ", ".join(f"--{known}" for known in study.inputs)
+            raise UserError(f"{study.paper} takes no --{name}" + (f"; it takes {takes}" if takes else ""))
+        if not Path(path).expanduser().exists():
+            raise UserError(f"--{name} {path}: no such file or folder; {study.paper} wants {study.inputs[name]}")
 
 
 def _check_grid(study: Study, grid: dict[str, str]) -> None:

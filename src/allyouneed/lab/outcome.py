@@ -47,10 +47,10 @@ class Outcome:
     """One finished run.
 
     `digests` maps a trial to the digest of the sources it reached, `claim_digests` a claim to that
-    of its predicate and wording; `data` is (name, version) or None; `sample` is (label, text), what
-    the best trial chose to show; `ran` and `reused` count trials; `core_minutes` is the sum over all
-    trials used, whenever they ran; `minutes` is this run's wall time. `smaller` holds the results
-    at the scale's smaller sizes, by the size's name.
+    of its predicate and wording; `data` is (name, version) or None; `inputs` are the paths of what else
+    the user gave, by name; `sample` is (label, text), what the best trial chose to show; `ran` and
+    `reused` count trials; `core_minutes` is the sum over all trials used, whenever they ran; `minutes`
+    is this run's wall time. `smaller` holds the results at the scale's smaller sizes, by the size's name.
     """
 
     study: Study
@@ -77,6 +77,7 @@ class Outcome:
     core_minutes: float
     folder: Path
     notes: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)
     smaller: dict[str, list["TrialResult"]] = field(default_factory=dict)
 
     @property

@@ -87,7 +87,7 @@ def _check_data(options: Options, record: Record) -> None:
     """Refuse data other than the record's: what differs would be the seeds and the data at once."""
     study = load_study(options.reference)
     name = options.data or study.data
-    data = open_data(name, study.data)
+    data = open_data(name, study)
     recorded = record.values["data"]
     if data is not None and data.version != (recorded and recorded["version"]):
         raise UserError(

@@ -47,6 +47,12 @@ def find(scales: Mapping[str, Any], name: str, data: str | None, own: str | None
     return next((plain[entry] for entry in stand_ins if entry in plain), scales[name])
 
 
+def names(scales: Iterable[str], data: str) -> bool:
+    """Whether a scale stands in for another on these very data."""
+    endings = tuple(f"-{_plain(on)}" for on in (data, _base(data)))
+    return any(_plain(name).endswith(endings) for name in scales)
+
+
 def scale_values(scale: Any) -> dict[str, Any]:
     """What of a scale a trial may depend on."""
     return {f.name: getattr(scale, f.name) for f in fields(scale) if f.name not in NOT_IN_TRIALS}

@@ -130,15 +130,26 @@ class Study:
     `minutes` (expected, on the hardware the scale is meant for) and, if not 5, `seeds`; `smaller` lists
     what makes smaller models, for trends. `data` names the corpus that `run.data` opens unless the user
     says `--data`; a scale `laptop-multi30k` takes the place of `laptop` where they name multi30k, `laptop-*`
-    where they name any data that are not the study's own and have no scale of their own.
+    where they name any data that are not the study's own and have no scale of their own. Other data are of the kind
+    of the study's own, unless `kind` names another (see `data.KINDS`). `inputs` names what else the user may give
+    and says what it is: `inputs={"model": "a folder with a checkpoint"}` makes `--model` an option.
     """
 
-    def __init__(self, paper: str, scales: Mapping[str, Any], data: str | None = None) -> None:
+    def __init__(
+        self,
+        paper: str,
+        scales: Mapping[str, Any],
+        data: str | None = None,
+        kind: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", paper):
             raise ValueError(f"a study's name is made of letters, digits, '_', '-' and '.', got {paper!r}")
         self.paper = paper
         self.scales = dict(scales)
         self.data = data
+        self.kind = kind
+        self.inputs = dict(inputs or {})
         self.trials: dict[str, Trial] = {}
         self.gates: list[Gate] = []
         self.claims: dict[str, Claim] = {}

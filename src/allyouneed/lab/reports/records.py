@@ -19,6 +19,7 @@ from allyouneed.lab.judging.claims import Judgement
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.papers import PACKAGE
 from allyouneed.lab.reports.summary import reference
+from allyouneed.lab.study import Study
 from allyouneed.lab.trials.machine import machine
 from allyouneed.lab.trials.result import TrialResult, from_json, to_json
 
@@ -170,7 +171,7 @@ def status(record: Record) -> str:
         here = study.scale(record.scale, data=record.data)
         scale = scale_values(here) | {name: getattr(here, name) for name in _JUDGED if hasattr(here, name)}
         digests = {name: trial_digest(trial) for name, trial in study.trials.items()}
-        data = _data_version_here(record, study.data)
+        data = _data_version_here(record, study)
     except UserError as error:
         return f"not comparable: {error}"
     now = Now(
@@ -301,17 +302,18 @@ def _reading_roots() -> list[Path]:
     return list(dict.fromkeys(path.resolve() for path in (Path("results"), results_root())))
 
 
-def _data_version_here(record: Record, own: str | None) -> str | None:
-    """The version of built-in data as this install has it, or of the user's file as it is; `own` are the study's
-    data. Public data are what their checksums say, and are not fetched for this."""
-    from allyouneed.data import kind_of, list_datasets, open_data
+def _data_version_here(record: Record, study: Study) -> str | None:
+    """The version of built-in data as this install has it, or of the user's file as it is. Public data are what
+    their checksums say, and are not fetched for this."""
+    from allyouneed.data import list_datasets
+    from allyouneed.lab.trials.worker import open_data
 
     if record.data is None:
         return None
     public = {dataset.name.replace("_", "-") for dataset in list_datasets()}
     if record.data.partition(":")[0].replace("_", "-") in public:
         return str(record.values["data"]["version"])
-    return open_data(record.data, kind_of(own or record.data)).version
+    return open_data(record.data, study).version
 
 
 def _other_versions(recorded: dict[str, str], now: dict[str, str]) -> str:

@@ -20,7 +20,7 @@ from allyouneed.lab.trials.result import TrialResult, from_json, to_json
 
 FILE = "measurements.json"
 _PLAIN = ("scale_name", "overrides", "seeds", "extended_from", "device", "digests", "claim_digests", "packages")
-_ALSO_PLAIN = ("machine", "ran", "reused", "minutes", "core_minutes", "notes")
+_ALSO_PLAIN = ("machine", "ran", "reused", "minutes", "core_minutes", "notes", "inputs")
 
 
 def to_dict(outcome: Outcome) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def read(folder: Path) -> Outcome:
             f"{folder / FILE} is damaged ({error}): run the study again, finished trials are reused"
         ) from error
     study = load_study(values["reference"])
-    data = open_data(values["data"][0], study.data) if values["data"] else None
+    data = open_data(values["data"][0], study) if values["data"] else None
     return from_dict(values, study, folder, data)
 
 

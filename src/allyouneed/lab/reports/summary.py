@@ -110,6 +110,8 @@ def command(
         parts += ["--claims", ",".join(j.id for j in outcome.judgements)]
     if outcome.data is not None and outcome.data[0] != outcome.study.data:
         parts += ["--data", outcome.data[0]]
+    for name, path in outcome.inputs.items():
+        parts += [f"--{name}", path]
     parts += ["--device", outcome.device]
     for option, pairs in (("--set", outcome.overrides), ("--arm", arms or {}), ("--grid", grid or {})):
         for name, value in pairs.items():

@@ -16,6 +16,7 @@ class Setting:
     """What all jobs of one run share; `smaller` is the place of a smaller size among those of the scale.
 
     `first_seed` is the least of the run's seeds. Timings, and artifacts that all seeds share, are made with it.
+    `inputs` are the paths of the user's own inputs, by the names that the study gives them.
     `tries_of` names the trial that the jobs tune: they run at the values of its `tune.at` that the user has not set.
     """
 
@@ -29,6 +30,7 @@ class Setting:
     smaller: int | None = None
     first_seed: int = 0
     tries_of: str | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
 
     def scale_of(self, study: Study) -> Any:
         """The scale at which the jobs run."""

@@ -8,6 +8,7 @@ else: not the claims, not the figures, not who runs it or when.
 import hashlib
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from allyouneed.errors import UserError
@@ -27,6 +28,7 @@ class Plan:
         self.setting = setting
         self.scale = scale
         self.data_version = data_version
+        self.inputs = {name: content_sha256(Path(path)) for name, path in setting.inputs.items()}
         self._digests: dict[tuple[str, str], source.Digest] = {}
 
     def job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any]) -> Job:
@@ -67,6 +69,7 @@ class Plan:
             "data": self.data_version,
             "device": self.setting.device,
             "shared artifacts": trial.shared_artifacts,
+            **({"inputs": self.inputs} if self.inputs else {}),
             **extra,
         }
         return Job(self.setting, trial.name, arm, seed, TrialStore.key(spec), spec, tuned, trial.patience)
@@ -127,6 +130,17 @@ def _joined(digests: list[source.Digest]) -> source.Digest:
         modules=sorted({module for digest in digests for module in digest.modules}),
         packages={name: version for digest in digests for name, version in sorted(digest.packages.items())},
     )
+
+
+def content_sha256(path: Path) -> str:
+    """The digest (hex) of a file, or of the names and contents of all files in a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest.update(f"{file.relative_to(path).as_posix()}\0{content}\0".encode())
+    return digest.hexdigest()
 
 
 def _hardware() -> dict[str, Any]:

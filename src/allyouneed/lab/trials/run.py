@@ -1,7 +1,7 @@
 """What a trial is given of the world: where to log, to keep files, to find data and earlier trainings."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ class Run:
     """One trial's `run`.
 
     `seed` is the trial's; `device` is "cpu" or "cuda"; `dir` a folder for checkpoints, kept until the trial
-    has ended and found again when it is resumed; `data` the study's corpus, or what the user named by `--data`.
+    has ended and found again when it is resumed; `data` the study's corpus, or what the user named by `--data`;
+    `inputs` holds the paths of what else the user gave, by the names that the study has for it.
     """
 
     def __init__(
@@ -25,11 +26,13 @@ class Run:
         artifacts: Path,
         artifact_seed: int | None = None,
         listener: Callable[[dict[str, Any]], None] = lambda row: None,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         self.dir = dir
         self.seed = seed
         self.device = device
         self.data = data
+        self.inputs = {name: Path(path) for name, path in (inputs or {}).items()}
         self.shown: dict[str, str] = {}
         self._artifacts = artifacts
         self._artifact_seed = artifact_seed

@@ -20,6 +20,7 @@ from queue import Queue
 from typing import Any
 
 from allyouneed.errors import UserError
+from allyouneed.lab import scales as sizes
 from allyouneed.lab.study import Study
 from allyouneed.lab.trials.jobs import Job, open_study
 from allyouneed.lab.trials.locks import held
@@ -71,20 +72,25 @@ def make_run(job: Job, study: Study, store: TrialStore, listener: Listener) -> R
         dir=store.work_dir(job.key),
         seed=job.seed,
         device=job.setting.device,
-        data=open_data(job.setting.data, study.data),
+        data=open_data(job.setting.data, study),
         artifacts=Path(job.setting.out) / "artifacts",
         artifact_seed=job.setting.first_seed if shared else None,
+        inputs=job.setting.inputs,
         listener=listener,
     )
 
 
-def open_data(name: str | None, own: str | None) -> Any:
-    """The data of that name, or None; of the kind of the study's own, if it has any."""
+def open_data(name: str | None, study: Study) -> Any:
+    """The data of that name, or None.
+
+    They are of the kind that the study reads. A name for which it has a scale of its own may be of another.
+    """
     if name is None:
         return None
     from allyouneed.data import kind_of, open_data
 
-    return open_data(name, kind_of(own or name))
+    own = study.kind or kind_of(study.data or name)
+    return open_data(name, kind_of(name) if sizes.names(study.scales, name) else own)
 
 
 def seed_everything(seed: int) -> None:

@@ -1,0 +1,1 @@
+"""Functions that make what trials share: pretrained bases, organisms, vectors of texts."""
