@@ -356,10 +356,41 @@ def test_what_was_written_can_be_trained_on():
         (torch.zeros(1, 2, dtype=torch.long), {"max_new_tokens": 0}, "at least 1, got 4 and 0"),
         (torch.zeros(1, 2, dtype=torch.long), {"n_beams": 0}, "at least 1, got 0 and 64"),
         (torch.zeros(1, 2, dtype=torch.long), {"length_penalty": -0.1}, "length_penalty must be at least 0, got -0.1"),
-        (torch.zeros(1, 2, dtype=torch.long), {"end": 11}, r"end must be a token of the .* \(0 .. 10\), got 11"),
+        (torch.zeros(1, 2, dtype=torch.long), {"end": 11}, r"end must be .* of the vocabulary \(0 .. 10\), got 11"),
+        (torch.zeros(1, 2, dtype=torch.long), {"end": []}, r"end must be one or more tokens"),
     ],
 )
 def test_bad_input_is_an_error(tokens, options, message):
     model = decoder()
     with pytest.raises(ValueError, match=message):
         beam_search(model, tokens, model.new_state(len(tokens)), **{"end": 4} | options)
+
+
+class OneEnd:
+    """A model with two end tokens, as one that has only the first, and with the chances of both."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def step(self, tokens, state, mask=None):
+        logits, state = self.model.step(tokens, state, mask)
+        logits = logits.clone()
+        logits[:, END] = logits[:, [END, 3]].logsumexp(1)
+        logits[:, 3] = -1e9
+        return logits, state
+
+
+@pytest.mark.parametrize("n", [1, 3, 400])
+def test_of_several_end_tokens_each_ends_a_continuation(n):
+    model, prompt = Recurrent(rows=3, seed=2), torch.tensor([[0], [2], [0]])
+    beams = beam_search(model, prompt, model.new_state(), end=[END, 3], n_beams=n, max_new_tokens=4)
+    ended = torch.isin(beams.tokens, torch.tensor([END, 3]))
+    for row, lengths in enumerate(beams.lengths.tolist()):
+        for beam, length in enumerate(lengths):
+            assert not ended[row, beam, : max(length - 1, 0)].any()
+            assert ended[row, beam, length:].all()
+    if n == 400:  # every continuation, so both find the same probability
+        whole = beam_search(OneEnd(model), prompt, model.new_state(), end=END, n_beams=n, max_new_tokens=4)
+        expected = whole.log_probabilities.exp().sum(1)
+        torch.testing.assert_close(beams.log_probabilities.exp().sum(1), expected, rtol=1e-5, atol=0)
+        assert set(beams.tokens[beams.lengths == 1][:, 0].tolist()) == {END, 3}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allyouneed.blocks import Rope
+from allyouneed.blocks import Learned, Rope
 from allyouneed.errors import UserError
 from allyouneed.generation import Sampling, beam_search, generate, stream_text, write_texts
 from allyouneed.generation.text import pieces
@@ -129,3 +129,24 @@ def test_several_at_once_are_what_each_is_alone():
     assert best[0] == Bytes().decode(ids)
     with pytest.raises(UserError, match="at which token"):
         write_texts(model, prompts, Bytes(), n_beams=3)
+
+
+def test_where_the_positions_end_the_text_does():
+    config = DecoderConfig(vocab_size=256, d_model=16, n_layers=1, max_seq_len=12, positions=Learned())
+    model = Decoder(config, seed=1)
+    prompts = [b"one", b"another"]
+    settings = {"max_new_tokens": 50, "sampling": GREEDY}
+    whole = generate(model, torch.tensor([list(prompts[1])]), max_new_tokens=6, temperature=0)
+    assert "".join(stream_text(model, prompts[1], Bytes(), **settings)) == Bytes().decode(whole[0, 7:].tolist())
+    assert write_texts(model, prompts, Bytes(), **settings)[1] == Bytes().decode(whole[0, 7:].tolist())
+    with pytest.raises(ValueError, match="position 12 has no learned vector"):  # one more would be one too many
+        generate(model, torch.tensor([list(prompts[1])]), max_new_tokens=7, temperature=0)
+    with pytest.raises(ValueError, match="a prompt of 13 tokens is longer than the positions"):
+        write_texts(model, [b"x" * 13], Bytes(), **settings)
+
+
+def test_numbers_that_overflow_are_an_error_and_no_text():
+    model = Decoder(DecoderConfig(vocab_size=256, d_model=16, n_layers=1, positions=Rope())).half()
+    model.final_norm.weight.data.fill_(6e4)
+    with pytest.raises(UserError, match="overflow in float16: load it with another dtype"):
+        write_texts(model, [b"one"], Bytes(), max_new_tokens=3)

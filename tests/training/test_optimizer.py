@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from allyouneed.blocks import Mamba, NoPositions
+from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.training import adamw
 
 
@@ -44,3 +46,12 @@ def test_a_model_with_nothing_to_train_is_an_error():
     model = nn.Linear(2, 2).requires_grad_(False)
     with pytest.raises(ValueError, match="Linear has no parameter that requires a gradient"):
         adamw(model, lr=0.1)
+
+
+def test_what_a_block_exempts_does_not_decay():
+    model = Decoder(DecoderConfig(vocab_size=5, d_model=8, n_layers=1, positions=NoPositions(), mixer=Mamba(d_state=4)))
+    mixer = model.layers[0].sublayers["mixer"]
+    decaying, other = adamw(model, lr=1e-3).param_groups
+    assert mixer.A_log.ndim == 2
+    assert any(p is mixer.A_log for p in other["params"])
+    assert any(p is mixer.in_proj.weight for p in decaying["params"])

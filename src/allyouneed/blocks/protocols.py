@@ -85,7 +85,12 @@ class Stateless(nn.Module):
 
 
 class PositionScheme(nn.Module):
-    """How a model knows the order of its tokens: three hooks, of which a scheme fills in those it needs."""
+    """How a model knows the order of its tokens: three hooks, of which a scheme fills in those it needs.
+
+    longest: how many positions there are; None where they go on.
+    """
+
+    longest: int | None = None
 
     def embed(self, x: Float[Tensor, "batch seq d_model"], ctx: Context) -> Float[Tensor, "batch seq d_model"]:
         """The embeddings that enter the first layer."""

@@ -92,14 +92,17 @@ def generate(
         written = write_texts(model, asked, tokenizer, n_beams=beams, draft=guesser, **settings)
     except ValueError as error:  # settings or prompts that no model takes
         raise UserError(str(error)) from error
-    seconds = time.perf_counter() - started
     if json:
         answers = [{"prompt": text, "text": answer} for text, answer in zip(texts, written)]
-        print_json({"answers": answers, "seconds": seconds})
-        return
-    for text, answer in zip(texts, written):
-        if len(texts) > 1:
-            console().print(Text(f"> {text}", style="dim"))
+        print_json({"answers": answers, "seconds": time.perf_counter() - started})
+    else:
+        _print_answers(texts, written)
+
+
+def _print_answers(prompts: list[str], answers: list[str]) -> None:
+    for prompt, answer in zip(prompts, answers):
+        if len(prompts) > 1:
+            console().print(Text(f"> {prompt}", style="dim"))
         print(answer)
 
 

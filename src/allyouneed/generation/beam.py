@@ -12,6 +12,7 @@ Vaswani et al., "Attention Is All You Need", 2017, arXiv:1706.03762, section 6.1
 | lengths | abs(Y): the new tokens, the end token included |
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from allyouneed.generation.reading import Reads, check_prompt, reading
 class Beams:
     """The continuations found for each row, best first.
 
-    tokens: after the prompt, up to the end token; filled up with end tokens.
+    tokens: after the prompt, up to the end token; filled up with the first of the end tokens.
     scores: log probability over length penalty.
     log_probabilities: of the whole continuation, in nats.
     lengths: new tokens, the end token included.
@@ -46,7 +47,7 @@ def beam_search(
     prompt: Int[Tensor, "batch seq"],
     state: Any,
     *,
-    end: int,
+    end: int | Sequence[int],
     n_beams: int = 4,
     length_penalty: float = 0.6,
     max_new_tokens: int = 64,
@@ -57,7 +58,7 @@ def beam_search(
     prompt: the tokens that every continuation starts with; for a translation one start token a row.
     state: the model's, of as many rows, before the prompt. Made by a model in training mode it may hold
         dropped-out values of a source: make it in evaluation mode.
-    end: the token that ends a continuation.
+    end: the token that ends a continuation, or all of those that do.
     length_penalty: alpha of the score; 0 ranks by probability alone.
     mask: True at real tokens; prompts of different lengths are padded on the left.
 
@@ -74,19 +75,19 @@ def beam_search(
     _check_settings(n_beams, length_penalty, max_new_tokens)
     with reading(model):
         logits, state = model.step(prompt, state, mask)
-        if not 0 <= end < logits.shape[1]:
-            raise ValueError(f"end must be a token of the vocabulary (0 .. {logits.shape[1] - 1}), got {end}")
+        ends = _ends(end, logits)
+        pad = int(ends[0])
         # Each row starts with one continuation, empty and certain, and with nothing finished.
         running, finished = _places(logits, 1, 0.0), _places(logits, n_beams, -torch.inf)
         is_open = torch.ones_like(prompt[:, :1], dtype=torch.bool)
         for length in range(1, max_new_tokens + 1):
-            candidates, rows = _extend(running, logits, 2 * n_beams, _penalty(length, length_penalty))
-            possible, ends = candidates.scores > -torch.inf, candidates.tokens[:, :, -1] == end
-            goes_on = possible & ~ends
+            candidates, rows = _extend(running, logits, (1 + len(ends)) * n_beams, _penalty(length, length_penalty))
+            possible, ended = candidates.scores > -torch.inf, torch.isin(candidates.tokens[:, :, -1], ends)
+            goes_on = possible & ~ended
             in_beam = torch.arange(rows.shape[1], device=rows.device) < n_beams
-            newly_finished = _only(possible & ends & in_beam & is_open, candidates, end)
-            finished, _ = _best(_beside(finished, newly_finished, end), n_beams)
-            running, chosen = _best(_only(goes_on, candidates, end), n_beams)
+            newly_finished = _only(possible & ended & in_beam & is_open, candidates, pad)
+            finished, _ = _best(_beside(finished, newly_finished, pad), n_beams)
+            running, chosen = _best(_only(goes_on, candidates, pad), n_beams)
             # Log probabilities only fall, so none can end up better than what it has now over the largest penalty.
             bound = running.log_probabilities[:, :1] / _penalty(max_new_tokens, length_penalty)
             is_open &= (goes_on & in_beam).any(1, keepdim=True) & (bound > finished.scores[:, -1:])
@@ -96,9 +97,16 @@ def beam_search(
             if not torch.equal(origins, torch.arange(len(origins), device=origins.device)):  # a copy is not free
                 state = state.select(origins)
             logits, state = model.step(running.tokens[:, :, -1].reshape(-1, 1), state)
-    both = _beside(finished, running, end)
+    both = _beside(finished, running, pad)
     found = _take(both, (both.scores == -torch.inf).long().argsort(stable=True)[:, :n_beams])
     return replace(found, tokens=found.tokens[:, :, : found.lengths.max()])
+
+
+def _ends(end: int | Sequence[int], logits: Float[Tensor, "batch vocab"]) -> Int[Tensor, "ends"]:
+    ends, vocab = [end] if isinstance(end, int) else list(end), logits.shape[1]
+    if not ends or not all(0 <= token < vocab for token in ends):
+        raise ValueError(f"end must be one or more tokens of the vocabulary (0 .. {vocab - 1}), got {end}")
+    return torch.tensor(ends, device=logits.device)
 
 
 def _penalty(length: int, alpha: float) -> float:
@@ -142,20 +150,20 @@ def _best(beams: Beams, n: int) -> tuple[Beams, Int[Tensor, "batch chosen"]]:
     return _take(beams, places), places
 
 
-def _only(kept: Bool[Tensor, "batch beams"], beams: Beams, end: int) -> Beams:
+def _only(kept: Bool[Tensor, "batch beams"], beams: Beams, pad: int) -> Beams:
     """The others' places are left empty."""
     return Beams(
-        beams.tokens.where(kept[:, :, None], end),
+        beams.tokens.where(kept[:, :, None], pad),
         beams.scores.where(kept, -torch.inf),
         beams.log_probabilities.where(kept, -torch.inf),
         beams.lengths.where(kept, 0),
     )
 
 
-def _beside(shorter: Beams, longer: Beams, end: int) -> Beams:
+def _beside(shorter: Beams, longer: Beams, pad: int) -> Beams:
     """Both, in this order."""
     missing = longer.tokens.shape[2] - shorter.tokens.shape[2]
-    tokens = torch.cat((F.pad(shorter.tokens, (0, missing), value=end), longer.tokens), dim=1)
+    tokens = torch.cat((F.pad(shorter.tokens, (0, missing), value=pad), longer.tokens), dim=1)
     names = ("scores", "log_probabilities", "lengths")
     return Beams(tokens, *(torch.cat((getattr(shorter, name), getattr(longer, name)), dim=1) for name in names))
 

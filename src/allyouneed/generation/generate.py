@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from allyouneed.errors import UserError
 from allyouneed.generation.draws import Draws
 from allyouneed.generation.reading import Writes, begin, reading
 from allyouneed.generation.sampling import Sampling, sample, seen_tokens
@@ -125,6 +126,9 @@ def _write(
             stop.check(logits.shape[1])
             if sampling.repetition_penalty is not None:
                 seen = seen_tokens(prompt, mask, logits.shape[1])
+        if logits.isnan().any():
+            dtype = str(logits.dtype).removeprefix("torch.")
+            raise UserError(f"the model's numbers overflow in {dtype}: load it with another dtype, such as bfloat16")
         token = sample(logits, sampling, draws.next(1)[:, 0], seen)
         log_probability = _log_probability(logits, token)
         if not all(is_open):

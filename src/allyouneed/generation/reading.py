@@ -163,6 +163,15 @@ def check_rows(rows: Sequence[Sequence[int]], name: str) -> None:
         raise ValueError(f"{name}: give at least one token a row; rows {empty} have none")
 
 
+def room(model: Writes, prompts: Sequence[Sequence[int]]) -> int | None:
+    """How many tokens the model has positions for behind the longest of these prompts; None if they do not end."""
+    longest = getattr(getattr(_stack(model), "positions", None), "longest", None)
+    if longest is None:
+        return None
+    read = 1 if isinstance(model, Begins) else max(map(len, prompts))
+    return max(longest - read + 1, 0)  # the last token written is not read
+
+
 def device_of(model: Reads) -> torch.device:
     """Where the model's weights are; the CPU for a model without any."""
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None

@@ -8,7 +8,7 @@ from allyouneed.errors import UserError
 from allyouneed.generation.beam import beam_search
 from allyouneed.generation.generate import generate, stream
 from allyouneed.generation.likelihood import Likelihood, score
-from allyouneed.generation.reading import Begins, Writes, begin, device_of, left_pad, reading
+from allyouneed.generation.reading import Begins, Writes, begin, device_of, left_pad, reading, room
 from allyouneed.generation.sampling import Sampling
 from allyouneed.generation.speculative import speculative
 from allyouneed.generation.stop import Stop
@@ -30,15 +30,16 @@ def stream_text(
     whole text.
 
     A piece is held back while it may yet turn out to be a character cut in two or the beginning of a stop string. What
-    stops the writing, token or string, is not part of the text.
+    stops the writing, token or string, is not part of the text. It ends, too, where the model has no further position.
 
     Raises ValueError as `stream` does, at the call.
     """
     stop = Stop(tuple(stop_tokens), tuple(stop_strings), tokenizer)
     tokens = torch.tensor([list(prompt)], dtype=torch.long, device=device_of(model))
+    max_new_tokens = _no_more_than_fit(model, [prompt], max_new_tokens)
     steps = stream(model, tokens, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop, seed=seed)
-    before = () if isinstance(model, Begins) else prompt
-    return pieces(_decoded((int(step.tokens[0]) for step in steps), tokenizer, before, stop.tokens), stop.strings)
+    written = (int(step.tokens[0]) for step in steps)
+    return pieces(decoded(written, tokenizer, _before(model, prompt), stop.tokens), stop.strings)
 
 
 def write_texts(
@@ -56,13 +57,13 @@ def write_texts(
 ) -> list[str]:
     """What the model writes after each prompt, all at once; as `stream_text`, and
 
-    n_beams: more than one searches for the likeliest text in place of drawing one; it stops at the first of
-        `stop_tokens`.
+    n_beams: more than one searches for the likeliest text in place of drawing one.
     draft: a model of the same vocabulary that guesses ahead, which changes the time it takes and nothing else.
 
     Raises ValueError for settings or prompts that do not do.
     """
     tokens, mask = left_pad(prompts, device=device_of(model))
+    max_new_tokens = _no_more_than_fit(model, prompts, max_new_tokens)
     stop = Stop(tuple(stop_tokens), tuple(stop_strings), tokenizer)
     if n_beams > 1:
         rows = _search(model, tokens, mask, stop, n_beams, max_new_tokens)
@@ -70,7 +71,7 @@ def write_texts(
         found = speculative(
             model, draft, tokens, mask, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop, seed=seed
         ).tokens
-        rows = found[:, 1 if isinstance(model, Begins) else tokens.shape[1] :].tolist()
+        rows = _new(model, tokens, found)
     else:
         found = generate(
             model,
@@ -83,10 +84,10 @@ def write_texts(
             seed=seed,
             **vars(sampling),
         )
-        rows = found[:, 1 if isinstance(model, Begins) else tokens.shape[1] :].tolist()
-    befores = [() if isinstance(model, Begins) else prompt for prompt in prompts]
+        rows = _new(model, tokens, found)
+    befores = [_before(model, prompt) for prompt in prompts]
     return [
-        "".join(pieces(_decoded(row, tokenizer, before, stop.tokens), stop.strings))
+        "".join(pieces(decoded(row, tokenizer, before, stop.tokens), stop.strings))
         for row, before in zip(rows, befores)
     ]
 
@@ -114,6 +115,24 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
+def _before(model: Writes, prompt: Sequence[int]) -> Sequence[int]:
+    """What the text that is written follows on; a source is not part of it."""
+    return () if isinstance(model, Begins) else prompt
+
+
+def _new(model: Writes, prompts: torch.Tensor, found: torch.Tensor) -> list[list[int]]:
+    """The tokens behind the prompts, or behind what a model with a source begins with."""
+    return found[:, 1 if isinstance(model, Begins) else prompts.shape[1] :].tolist()
+
+
+def _no_more_than_fit(model: Writes, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> int:
+    """Raises ValueError if a prompt leaves no position to write at."""
+    fit = room(model, prompts)
+    if fit == 0 and max_new_tokens > 0:
+        raise ValueError(f"a prompt of {max(map(len, prompts))} tokens is longer than the positions that the model has")
+    return max_new_tokens if fit is None else min(max_new_tokens, fit)
+
+
 def _search(
     model: Writes, tokens: torch.Tensor, mask: torch.Tensor, stop: Stop, n_beams: int, max_new_tokens: int
 ) -> list[list[int]]:
@@ -122,12 +141,12 @@ def _search(
     with reading(model):
         prompt, prompt_mask, state = begin(model, tokens, mask)
         found = beam_search(
-            model, prompt, state, end=stop.tokens[0], n_beams=n_beams, max_new_tokens=max_new_tokens, mask=prompt_mask
+            model, prompt, state, end=stop.tokens, n_beams=n_beams, max_new_tokens=max_new_tokens, mask=prompt_mask
         )
     return found.tokens[:, 0].tolist()
 
 
-def _decoded(
+def decoded(
     tokens: Iterable[int], tokenizer: Tokenizer, before: Sequence[int], stop_tokens: Sequence[int]
 ) -> Iterator[str]:
     """The text that each token adds for certain, without the one that stops; `before` is what they follow on."""

@@ -14,13 +14,15 @@ def adamw(
     """Torch's fused AdamW over the parameters that require gradients, in two groups.
 
     Parameters with two axes or more (linears, embeddings) decay; vectors and scalars (biases, norms) do
-    not. Raises ValueError if nothing is to be trained.
+    not, nor do those that a block names in its `no_weight_decay` (Mamba's A_log). Raises ValueError if nothing is
+    to be trained.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError(f"{type(model).__name__} has no parameter that requires a gradient: nothing to train")
+    exempt = {id(getattr(block, name)) for block in model.modules() for name in getattr(block, "no_weight_decay", ())}
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2 and id(p) not in exempt], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2 or id(p) in exempt], "weight_decay": 0.0},
     ]
     return AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, eps=eps, fused=True)

@@ -101,6 +101,8 @@ class MambaState:
 class MambaMixer(nn.Module):
     """The paper's block without its norm and residual, which are the layer's."""
 
+    no_weight_decay = ("A_log",)  # a matrix, but of rates: pulled to 0 they would all become -1
+
     def __init__(self, sizes: Sizes, config: Mamba) -> None:
         super().__init__()
         d_inner = config.d_inner or config.expand * sizes.d_model

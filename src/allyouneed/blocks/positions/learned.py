@@ -28,6 +28,7 @@ class LearnedPositions(PositionScheme):
     def __init__(self, max_seq_len: int, d_model: int) -> None:
         super().__init__()
         self.table = nn.Embedding(max_seq_len, d_model)
+        self.longest = max_seq_len
 
     def embed(self, x: Float[Tensor, "batch seq d_model"], ctx: Context) -> Float[Tensor, "batch seq d_model"]:
         """Raises ValueError for a position that the table does not have."""
