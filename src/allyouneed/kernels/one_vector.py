@@ -17,13 +17,14 @@ from torch import Tensor
 @cache
 def one_vector() -> Callable[[Tensor, Tensor], Tensor] | None:
     """A function of a contiguous matrix on the CPU, (out, width) in float32 or bfloat16, and a vector (width) of its
-    precision, that gives their product (out) in float32; None where numba is not installed."""
+    precision, that gives their product (out) in float32; None where numba is not installed, or has no threads that
+    several callers may use at once."""
     if importlib.util.find_spec("numba") is None:
         return None
     numba, ir = importlib.import_module("numba"), importlib.import_module("llvmlite.ir")
 
-    # Threads of its own: with OpenMP's it would change how many PyTorch's products have, and so their sums.
-    numba.config.THREADING_LAYER = "workqueue"
+    if not _start_threads(numba):
+        return None
 
     @numba.extending.intrinsic
     def widened(typing: Any, bits: Any) -> Any:
@@ -65,3 +66,15 @@ def one_vector() -> Callable[[Tensor, Tensor], Tensor] | None:
         return y
 
     return product
+
+
+def _start_threads(numba: Any) -> bool:
+    """Have numba start its threads, if it has a kind that bears several callers."""
+    before = torch.get_num_threads()
+    numba.config.THREADING_LAYER = "threadsafe"
+    try:
+        numba.set_num_threads(1)
+    except ValueError:  # none of that kind could be loaded
+        return False
+    torch.set_num_threads(before)  # OpenMP's are PyTorch's as well: another number of them would change its sums
+    return True

@@ -403,9 +403,8 @@ def _chosen_claims(study: Study, ids: Iterable[str], of_scale: Iterable[str]) ->
         raise UserError(f"{study.paper} has no claim {', '.join(unknown)}; it has {', '.join(study.claims)}")
     if ids:
         return [claim for claim in study.claims.values() if claim.id in ids]
-    elsewhere = "not judged at this scale with these data"
     return [
-        claim if claim.id in of_scale or claim.not_run else dataclasses.replace(claim, not_run=elsewhere)
+        claim if claim.id in of_scale or claim.not_run else dataclasses.replace(claim, not_run=claims.ELSEWHERE)
         for claim in study.claims.values()
     ]
 

@@ -1,8 +1,11 @@
 """The scoreboard: generated from records, and told when it is not current."""
 
+import copy
+
 import pytest
 
 from allyouneed.errors import UserError
+from allyouneed.lab.judging import claims
 from allyouneed.lab.reports import records, scoreboard
 
 from ..outcomes import make_outcome
@@ -48,6 +51,18 @@ def test_text_cannot_break_the_table(recorded):
 def test_smoke_runs_are_not_on_the_board(recorded):
     recorded[0].values["scale_name"] = "smoke"
     assert scoreboard.markdown(recorded) == "No verdict is recorded yet."
+
+
+def test_what_a_record_leaves_to_another_stands_only_there(recorded):
+    here, elsewhere = recorded[0], records.Record(recorded[0].file, copy.deepcopy(recorded[0].values))
+    elsewhere.values["data"] = {"name": "other", "version": "", "default": False}
+    first, *others = elsewhere.values["judgements"]
+    first |= {"word": "not run", "reason": claims.ELSEWHERE, "evidence": None}
+    for judgement in others:
+        judgement["statement"] += " there"
+    lines = scoreboard.markdown([here, elsewhere]).splitlines()[2:]
+    assert len(lines) == 2 * len(here.judgements) - 1
+    assert len(scoreboard.markdown([elsewhere]).splitlines()) == 2 + len(here.judgements)  # nowhere else to stand
 
 
 def test_writing_changes_the_block_alone_and_only_once(recorded, readme):

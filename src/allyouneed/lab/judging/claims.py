@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from allyouneed.lab.judging.measurements import Measurements
 
 WORDS = ("holds", "contradicted", "inconclusive", "not run")
+ELSEWHERE = "not judged at this scale with these data"  # the reason of a claim that the scale leaves to another
 
 
 @dataclass(frozen=True)
