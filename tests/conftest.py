@@ -18,7 +18,18 @@ from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
 
-ROOMS_OF_TENSORS = [f"allyouneed.{room}" for room in ("blocks", "models", "objectives", "generation", "training")]
+ROOMS = (
+    "blocks",
+    "models",
+    "objectives",
+    "generation",
+    "training",
+    "adaptation",
+    "alignment",
+    "diffusion",
+    "retrieval",
+)
+ROOMS_OF_TENSORS = [f"allyouneed.{room}" for room in ROOMS]
 
 # As everywhere in Python, an int is welcome where a float is expected.
 shape_checks = ModuleType("shape_checks")

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from allyouneed.blocks import RMSNorm, Rope, SwiGLU
 from allyouneed.lab import papers
@@ -46,7 +48,29 @@ def folder(tmp_path_factory):
     pairs = [f"the number {number} is here\thier ist die Zahl {number}\n" for number in range(2000)]
     (folder / "my_pairs.tsv").write_text("".join(pairs))
     write_checkpoint(folder / "my_model")
+    write_pictures(folder / "my_pictures")
+    write_logs(folder / "my_logs.jsonl")
     return folder
+
+
+def write_logs(path: Path) -> None:
+    """What a small and a large model answered to the same questions."""
+    lines = []
+    for number in range(200):
+        small = {"text": "yes", "cost": 0.001, "correct": number % 2 == 0}
+        large = {"text": "it is", "cost": 0.002, "correct": number % 20 != 0}
+        lines.append({"query": f"is {number} even?", "answers": {"small": small, "large": large}})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_pictures(folder: Path) -> None:
+    """Dark and light pictures of 8 x 8 pixels, in class folders."""
+    random = np.random.default_rng(0)
+    for number in range(80):
+        kind = ("cat", "dog")[number % 2]
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(100, size=(8, 8, 3), dtype=np.uint8) + 100 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / kind / f"{number // 2}.png")
 
 
 def write_checkpoint(folder: Path) -> None:

@@ -143,9 +143,7 @@ def test_languages_are_two_or_none(name):
 
 def test_data_of_the_other_kind_are_refused_with_the_choice():
     for name in ("multi30k", "number_words:de-en", "date-words"):
-        with pytest.raises(
-            UserError, match=rf"{name} is sentence pairs, and this needs running text: python_code, "
-        ):
+        with pytest.raises(UserError, match=rf"{name} is sentence pairs, and this needs running text: python_code, "):
             open_data(name)
     with pytest.raises(
         UserError, match=r"tinyshakespeare is running text, and this needs sentence pairs: number_words, "

@@ -17,6 +17,8 @@ from allyouneed.blocks.heads import NoHead as NoHead
 from allyouneed.blocks.mixers import Mamba as Mamba
 from allyouneed.blocks.norms import LayerNorm as LayerNorm
 from allyouneed.blocks.norms import RMSNorm as RMSNorm
+from allyouneed.blocks.patches import Patches as Patches
+from allyouneed.blocks.pooling import FirstToken as FirstToken
 from allyouneed.blocks.pooling import FirstTokenPooler as FirstTokenPooler
 from allyouneed.blocks.pooling import mean_pool as mean_pool
 from allyouneed.blocks.positions import Learned as Learned
@@ -37,6 +39,7 @@ __all__ = [
     "Bilinear",
     "Context",
     "CrossAttention",
+    "FirstToken",
     "FirstTokenPooler",
     "GeGLU",
     "Gelu",
@@ -50,6 +53,7 @@ __all__ = [
     "NoHead",
     "NoPositions",
     "Parallel",
+    "Patches",
     "PostNorm",
     "PreNorm",
     "RMSNorm",

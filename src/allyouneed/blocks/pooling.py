@@ -40,5 +40,38 @@ class _FirstTokenPooler(nn.Module):
         self, hidden: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "batch seq"] | None = None
     ) -> Float[Tensor, "batch d_model"]:
         """One vector a row."""
-        first = hidden[:, 0] if mask is None else hidden[torch.arange(len(hidden)), mask.int().argmax(1)]
-        return self.dense(first).tanh()
+        return self.dense(_first(hidden, mask)).tanh()
+
+
+@dataclass(frozen=True)
+class FirstToken:
+    """h itself, with nothing behind it (Karpukhin et al., arXiv:2004.04906, section 3.1); or W h + b of `dim` channels.
+
+    dim: 0 for none.
+    """
+
+    dim: int = 0
+
+    def build(self, sizes: Sizes) -> nn.Module:
+        """A pooler of vectors of d_model channels."""
+        return _FirstToken(sizes.d_model, self.dim)
+
+
+class _FirstToken(nn.Module):
+    def __init__(self, d_model: int, dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(d_model, dim) if dim else None
+
+    def forward(
+        self, hidden: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "batch seq"] | None = None
+    ) -> Float[Tensor, "batch dim"]:
+        """One vector a row."""
+        first = _first(hidden, mask)
+        return first if self.projection is None else self.projection(first)
+
+
+def _first(
+    hidden: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "batch seq"] | None
+) -> Float[Tensor, "batch d_model"]:
+    """The vector of each row's first real token."""
+    return hidden[:, 0] if mask is None else hidden[torch.arange(len(hidden)), mask.int().argmax(1)]

@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from allyouneed import __version__
-from allyouneed.cli import checkpoints, data, papers, reading, replicate, results, run
+from allyouneed.cli import (
+    align,
+    cascade,
+    checkpoints,
+    data,
+    finetune,
+    papers,
+    predict,
+    reading,
+    replicate,
+    results,
+    retrieval,
+    run,
+    sample,
+    train,
+)
 from allyouneed.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +41,13 @@ papers.add_to(app)
 reading.add_to(app)
 results.add_to(app)
 checkpoints.add_to(app)
+finetune.add_to(app)
+align.add_to(app)
+train.add_to(app)
+predict.add_to(app)
+sample.add_to(app)
+cascade.add_to(app)
+retrieval.add_to(app)
 data.add_to(app)
 
 

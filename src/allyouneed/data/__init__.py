@@ -1,8 +1,8 @@
 """Corpora, tasks and public data sets, each split into train, tune and test.
 
 Opening data does not import torch, so what yields tensors is not named here: token batches are in `data.batch`,
-windows in `data.windows`, encoded sentence pairs in `data.translation`, generated problems in `data.tasks`, images in
-`data.digits`.
+windows in `data.windows`, encoded sentence pairs in `data.translation`, generated problems in `data.tasks`, batches
+of images in `data.image_batches`.
 """
 
 from allyouneed.data import corpora as corpora

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from allyouneed.data.corpus import Corpus
     from allyouneed.data.pairs import Pairs
 
-BUILT_IN = ("python_code", "english_prose", "number_words", "date_words")
+BUILT_IN = (
+    *("python_code", "english_prose", "number_words", "date_words", "digits", "shapes"),
+    *("biographies", "docstring_pairs", "docstring_chats", "code_chats"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,55 @@ KINDS: dict[str, Kind] = {
         path=_HERE + "pairs_file:pairs_file",
         is_path="a file of lines source<TAB>target",
         variants=("source", "target"),
+    ),
+    "passages": Kind(
+        what="passages with questions",
+        named={
+            "biographies": _HERE + "tasks.biographies:biographies",
+            "docstring_pairs": _HERE + "docstring_pairs:docstring_pairs",
+            "cranfield": _HERE + "smart_collections:cranfield",
+            "medline": _HERE + "smart_collections:medline",
+        },
+        path=_HERE + "question_files:document_passages",
+        is_path="a text or markdown file or a folder of them",
+    ),
+    "images": Kind(
+        what="images",
+        named={
+            "digits": _HERE + "digits:digits",
+            "shapes": _HERE + "shapes:shapes",
+            "mnist": _HERE + "image_sets:mnist",
+            "cifar10": _HERE + "image_sets:cifar10",
+        },
+        path=_HERE + "image_files:image_folder",
+        is_path="a folder of class folders, or of pictures without classes",
+    ),
+    "chats": Kind(
+        what="conversations",
+        named={
+            "docstring_chats": _HERE + "docstring_chats:docstring_chats",
+            "code_chats": _HERE + "docstring_chats:code_chats",
+            "sst2": _HERE + "labelled_sentences:sst2",
+            "trec": _HERE + "labelled_sentences:trec",
+        },
+        path=_HERE + "chats:chats_file",
+        is_path='a file of lines {"messages": [...]} or {"prompt": ..., "completion": ...}',
+    ),
+    "answers": Kind(
+        what="several models' answers to the same questions",
+        named={
+            "routellm": _HERE + "public_answers:routellm",
+            "headlines": _HERE + "public_answers:headlines",
+            "frugalgpt": _HERE + "public_answers:headlines",
+        },
+        path=_HERE + "answers:answers_file",
+        is_path='a file of lines {"query": ..., "answers": {"MODEL": {"text": ..., "cost": ..., "correct": ...}}}',
+    ),
+    "preferences": Kind(
+        what="preferences between two answers",
+        named={"hh-rlhf": _HERE + "preferences:hh_rlhf"},
+        path=_HERE + "preferences:preferences_file",
+        is_path='a file of lines {"prompt": ..., "chosen": ..., "rejected": ...}',
     ),
 }
 

@@ -115,7 +115,9 @@ def _opened(dataset: Dataset, file: File) -> Iterator[tuple[_Source, str]]:
     local = local_copy(dataset, file)
     if local is None:
         with _answer(file) as answer:
-            yield answer, file.url
+            # Some addresses give the file packed; its name here says that it is not.
+            packed = file.url.endswith(".gz") and not file.path.endswith(".gz")
+            yield gzip.GzipFile(fileobj=answer) if packed else answer, file.url
     else:
         packed = local.name == Path(file.path).name + ".gz"
         with gzip.open(local) if packed else open(local, "rb") as opened:

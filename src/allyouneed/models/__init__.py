@@ -9,6 +9,8 @@ from allyouneed.models.encoder_decoder import EncoderDecoder as EncoderDecoder
 from allyouneed.models.encoder_decoder import EncoderDecoderConfig as EncoderDecoderConfig
 from allyouneed.models.modes import evaluation_mode as evaluation_mode
 from allyouneed.models.state import DecoderState as DecoderState
+from allyouneed.models.vision import VisionConfig as VisionConfig
+from allyouneed.models.vision import VisionEncoder as VisionEncoder
 
 __all__ = [
     "Decoder",
@@ -19,5 +21,7 @@ __all__ = [
     "EncoderDecoder",
     "EncoderDecoderConfig",
     "StackConfig",
+    "VisionConfig",
+    "VisionEncoder",
     "evaluation_mode",
 ]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from allyouneed.errors import UserError, require
@@ -16,10 +15,12 @@ from allyouneed.models.encoder_decoder import EncoderDecoder
 from allyouneed.models.family import last_stack
 from allyouneed.models.hub import load, local_folder, read_json
 from allyouneed.models.stack import Stack
+from allyouneed.models.vision import VisionEncoder
 
 TOLERANCE = 1e-4  # of the largest value; float32 differs by about 1e-6 a layer, a wrong layout by 1
 AUTO = {"ForCausalLM": "CausalLM", "LMHeadModel": "CausalLM", "ForMaskedLM": "MaskedLM"}
 AUTO |= {"ForConditionalGeneration": "Seq2SeqLM", "ForPreTraining": "MaskedLM"}
+AUTO |= {"ForImageClassification": "ImageClassification"}
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,29 @@ class Difference:
 def diff(source: str | Path, *, seq: int = 24, seed: int = 0) -> list[Difference]:
     """Place by place, from the embedding to the logits: how far ours is from the reference's, in float32 on the CPU.
 
-    Both read the same random tokens, two rows of `seq`. The first entry that `is_one` is where they part: what comes
-    after it is a consequence. Raises UserError if either cannot read the checkpoint, MissingExtra without
-    transformers.
+    Both read the same random tokens, two rows of `seq`, or two random pictures. The first entry that `is_one` is where
+    they part: what comes after it is a consequence. Raises UserError if either cannot read the checkpoint, MissingExtra
+    without transformers.
     """
     require("transformers", "transformers")
     folder = local_folder(source)
     ours = load(folder, dtype="float32", device="cpu")
     theirs = _reference(folder)
-    generator = torch.Generator().manual_seed(seed)
-    stack = ours.encoder if isinstance(ours, EncoderDecoder) else ours
-    seq = min(seq, stack.config.max_seq_len)
-    tokens = torch.randint(1, stack.config.vocab_size, (2, seq), generator=generator)
+    inputs = _inputs(ours, seq, torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        mine, reference = _places(ours, tokens), _reference_places(theirs, tokens, ours)
+        mine, reference = _places(ours, inputs), _reference_places(theirs, inputs, ours)
     if mine.keys() != reference.keys():
         raise UserError(f"the two have different places to compare: {[*mine]} and {[*reference]}")
     return [Difference(place, _relative(mine[place], reference[place])) for place in mine]
+
+
+def _inputs(ours: Model, seq: int, generator: torch.Generator) -> Tensor:
+    if isinstance(ours, VisionEncoder):
+        size = ours.config
+        return torch.randn(2, size.patches.channels, size.height, size.width, generator=generator)
+    stack = ours.encoder if isinstance(ours, EncoderDecoder) else ours
+    seq = min(seq, stack.config.max_seq_len)
+    return torch.randint(1, stack.config.vocab_size, (2, seq), generator=generator)
 
 
 def _reference(folder: Path) -> Any:
@@ -75,24 +82,26 @@ def _relative(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12))
 
 
-def _reference_places(model: Any, tokens: Int[Tensor, "batch seq"], ours: Model) -> dict[str, Tensor]:
+def _reference_places(model: Any, inputs: Tensor, ours: Model) -> dict[str, Tensor]:
     places: dict[str, Tensor] = {}
     with ExitStack() as hooks:
         for name, stack in _stacks(ours).items():
             part = model if name == "" else getattr(model, name, None) or getattr(model.model, name)
             hooks.enter_context(_recorded(_layers(part, stack.config.n_layers), name, places))
-        given = {"decoder_input_ids": tokens} if model.config.is_encoder_decoder else {}
-        found = model(input_ids=tokens, **given)
+        given = {"decoder_input_ids": inputs} if model.config.is_encoder_decoder else {}
+        found = model(**{model.main_input_name: inputs}, **given)
     return places | ({"logits": found.logits} if "logits" in found else {})
 
 
-def _places(model: Model, tokens: Int[Tensor, "batch seq"]) -> dict[str, Tensor]:
+def _places(model: Model, inputs: Tensor) -> dict[str, Tensor]:
     places: dict[str, Tensor] = {}
     with ExitStack() as hooks:
         for name, stack in _stacks(model).items():
             hooks.enter_context(_recorded(stack.layers, name, places))
-        hidden = model.hidden(tokens, tokens) if isinstance(model, EncoderDecoder) else model.hidden(tokens)
-    return places | ({"logits": model.head(hidden)} if last_stack(model.config).has_head else {})
+        hidden = model.hidden(inputs, inputs) if isinstance(model, EncoderDecoder) else model.hidden(inputs)
+    if not last_stack(model.config).has_head:
+        return places
+    return places | {"logits": model.head(hidden[:, 0] if isinstance(model, VisionEncoder) else hidden)}
 
 
 def _stacks(model: Model) -> dict[str, Stack]:

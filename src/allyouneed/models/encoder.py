@@ -39,7 +39,7 @@ class Encoder(Stack):
 
     def pooled(
         self, hidden: Float[Tensor, "batch seq d_model"], mask: Bool[Tensor, "batch seq"] | None = None
-    ) -> Float[Tensor, "batch d_model"]:
+    ) -> Float[Tensor, "batch channels"]:
         """One vector a row, of what `hidden` gave. Raises ValueError for a model without a pooler."""
         if self.pooler is None:
             raise ValueError("this model has no pooler; `blocks.mean_pool` needs none")

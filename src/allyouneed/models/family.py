@@ -27,8 +27,9 @@ class Family:
     embedding, head: what they call the embedding's matrix, and the head's where it has its own.
     prefix: what their names begin with, the head's apart. Files of a model without a head leave it out; so do some
         others.
+    outer: what some files put in front of all names besides; left out in reading, and not written.
     ignored: names of tensors that are recomputed, or that nothing here is made of (shell patterns).
-    renamed: endings of names in older files, and what they are called today.
+    renamed: endings of names in other files (regular expressions), and what the table calls them.
     unused: sizes of ours that nothing in the family reads, and no config.json of it holds.
     """
 
@@ -39,6 +40,7 @@ class Family:
     embedding: str
     head: str
     prefix: str = ""
+    outer: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
@@ -88,7 +90,7 @@ def sizes(raw: Raw, names: Mapping[str, str], defaults: Raw) -> dict[str, Any]:
 def is_bare(raw: Raw) -> bool:
     """The config is of a model without a head."""
     names = raw.get("architectures") or ()
-    return any(name.endswith("Model") and not name.endswith("LMHeadModel") for name in names)
+    return any(name.endswith("Model") and not name.endswith(("LMHeadModel", "HeadsModel")) for name in names)
 
 
 def only(raw: Raw, key: str, *supported: Any) -> None:

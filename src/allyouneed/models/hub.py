@@ -39,7 +39,10 @@ from allyouneed.tokenizers import CheckpointTokenizer
 GENERATION = "generation_config.json"
 WANTED = ("*.json", "model*.safetensors", "*.model", "*.txt", "*.jinja")  # of a checkpoint on the hub
 SHARD_SIZE = 4 << 30
-ARCHITECTURES = ("Model", "ForCausalLM", "ForMaskedLM", "ForPreTraining", "ForConditionalGeneration")  # how they end
+ARCHITECTURES = (  # how they end
+    *("Model", "ForCausalLM", "ForMaskedLM", "ForPreTraining", "ForConditionalGeneration"),
+    *("QuestionEncoder", "ContextEncoder", "ForImageClassification"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def load(source: str | Path, dtype: str | torch.dtype | None = None, device: str
     model = _from_config(kind, raw, stored, folder)
     table = table_of(kind, model)
     found = match(kind, table, _shapes(model), stored, folder)
-    _fill(model, table, found, stored, dtype=_dtype(dtype) or _most(stored, found), device=_device(device))
+    _fill(model, table, found, stored, dtype=_dtype(dtype) or _most(stored, found), device=device_named(device))
     model.checkpoint = Checkpoint(folder, raw)
     return model.eval()
 
@@ -144,8 +147,12 @@ def local_folder(source: str | Path) -> Path:
 
     Raises UserError if it is neither a folder nor a name that the hub gives files for.
     """
-    if Path(source).is_dir():
-        return Path(source)
+    folder = Path(source)
+    if folder.is_dir():
+        if (folder / "adapter_config.json").is_file() and not (folder / CONFIG).is_file():
+            merged = f"allyouneed merge {folder} --out DIR"
+            raise UserError(f"{folder} is an adapter and no checkpoint; to make one of it and its base: {merged}")
+        return folder
     name = str(source)
     if isinstance(source, Path) or name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise UserError(f"there is no folder {source}")
@@ -233,7 +240,8 @@ def _most(stored: Mapping[str, Stored], found: Mapping[str, str]) -> torch.dtype
     return FLOATS[n_weights.most_common(1)[0][0]]
 
 
-def _device(device: str) -> str:
+def device_named(device: str) -> str:
+    """What PyTorch calls it; "auto" is a GPU if there is one. Raises UserError for one that is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):

@@ -1,5 +1,6 @@
 """Which tensors of a checkpoint's files are which of a family's weight table: by name, and by shape."""
 
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,8 +19,9 @@ FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF1
 def today(kind: Family, name: str) -> tuple[str, str]:
     """What the table may call the tensor that a file calls `name`: without and with the family's prefix."""
     for old, new in kind.renamed.items():
-        if name.endswith(old):
-            name = name.removesuffix(old) + new
+        name = re.sub(f"{old}$", new, name)
+    for outer in kind.outer:
+        name = name.removeprefix(outer)
     return name, kind.prefix + name
 
 

@@ -23,7 +23,10 @@ from allyouneed.errors import UserError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")  # what a save writes, the config apart
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt")
+PICKLES = (
+    *("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt"),
+    "diffusion_pytorch_model.bin",
+)
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,14 @@ class Stored:
     dtype: str
 
 
-def stored_tensors(folder: Path) -> dict[str, Stored]:
-    """All tensors of a checkpoint by name, from the headers alone.
+def stored_tensors(folder: Path, weights: str = WEIGHTS) -> dict[str, Stored]:
+    """All tensors of a checkpoint by name, from the headers alone. weights: what its file of tensors is called.
 
     Raises UserError, with the file's name, for files that are missing, cut short or otherwise not safetensors, for an
     index that does not fit them, and for a checkpoint that is there as a pickle only.
     """
     found: dict[str, Stored] = {}
-    for file in _files(folder):
+    for file in _files(folder, weights):
         for name, tensor in _header(file).items():
             if name in found:
                 raise UserError(f"{file}: the tensor {name} is in {found[name].file.name} as well")
@@ -60,19 +63,19 @@ def read_tensors(file: Path, names: Iterable[str]) -> Iterator[tuple[str, Tensor
         raise UserError(f"cannot read {file}: {error}") from error
 
 
-def _files(folder: Path) -> list[Path]:
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if (folder / INDEX).is_file():
-        return _indexed(folder / INDEX)
-    raise no_weights(folder, [file.name for file in folder.iterdir()])
+def _files(folder: Path, weights: str) -> list[Path]:
+    if (folder / weights).is_file():
+        return [folder / weights]
+    if (folder / f"{weights}.index.json").is_file():
+        return _indexed(folder / f"{weights}.index.json")
+    raise no_weights(folder, [file.name for file in folder.iterdir()], weights)
 
 
-def no_weights(where: str | Path, names: Iterable[str]) -> UserError:
+def no_weights(where: str | Path, names: Iterable[str], weights: str = WEIGHTS) -> UserError:
     """What to say of a place with files of these names, none of them safetensors."""
     pickles = sorted(set(PICKLES) & set(names))
     if not pickles:
-        return UserError(f"{where} has no weights: there is neither {WEIGHTS} nor {INDEX}")
+        return UserError(f"{where} has no weights: there is neither {weights} nor {weights}.index.json")
     return UserError(
         f"{where} has its weights in {pickles[0]}, a pickle: reading one can run any code that its maker put "
         "there, so it is not read. Ask for a copy in safetensors (hubs convert on request), or convert it "

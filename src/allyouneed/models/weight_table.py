@@ -67,6 +67,21 @@ class Fused:
 
 
 @dataclass(frozen=True)
+class Shaped:
+    """The same numbers in the same order, in tensors of another shape."""
+
+    theirs: tuple[int, ...]
+
+    def read(self, theirs: list[Tensor], shapes: Shapes) -> list[Tensor]:
+        """In our shape."""
+        return [tensor.reshape(shape) for tensor, shape in zip(theirs, shapes)]
+
+    def write(self, ours: list[Tensor]) -> list[Tensor]:
+        """In theirs."""
+        return [tensor.reshape(self.theirs) for tensor in ours]
+
+
+@dataclass(frozen=True)
 class FusedByHead:
     """One tensor of theirs holds for each head the rows of several of ours: its query, its key, its value."""
 

@@ -65,6 +65,18 @@ def attend(
     return y if mask.blind is None else y.masked_fill(mask.blind, 0)
 
 
+def attention_weights(
+    q: Float[Tensor, "batch heads queries score_dim"],
+    k: Float[Tensor, "batch kv_heads keys score_dim"],
+    mask: Mask,
+    bias: Float[Tensor, "#batch #heads queries keys"] | None = None,
+    scale: float | None = None,
+) -> Float[Tensor, "batch heads queries keys"]:
+    """The weights themselves: what attention gives when the values are the rows of the identity."""
+    identity = torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(*k.shape[:2], -1, -1)
+    return attend(q, k, identity, mask, bias, scale)
+
+
 def _attend_block(
     q: Float[Tensor, "batch heads queries score_dim"],
     k: Float[Tensor, "batch kv_heads keys score_dim"],

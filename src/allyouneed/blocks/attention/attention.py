@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allyouneed.blocks.attention.attend import attend
+from allyouneed.blocks.attention.attend import attend, attention_weights
 from allyouneed.blocks.attention.kv_state import KVState
 from allyouneed.blocks.attention.masks import attention_mask, keys_after, last_keys
 from allyouneed.blocks.context import Context
@@ -91,7 +91,11 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], ctx: Context, state: KVState | None = None
     ) -> tuple[Float[Tensor, "batch seq d_model"], KVState | None]:
-        """Each token's mixture of the values it may see, and the state with these tokens appended."""
+        """Each token's mixture of the values it may see, and the state with these tokens appended.
+
+        To a record that has a list "attention" the weights (batch, heads, seq, keys) are added; only then, for they
+        take more memory than all else.
+        """
         q = self.q_norm(self.q(x).unflatten(-1, (self.n_heads, self.head_dim)))
         k = self.k_norm(self.k(x).unflatten(-1, (self.n_kv_heads, self.head_dim)))
         v = self.v(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
@@ -102,7 +106,10 @@ class MultiHeadAttention(nn.Module):
             state = state.append(k, v, slots)
             k, v = state.keys.to(q.dtype), state.values.to(q.dtype)  # read under another autocast, perhaps
         bias = self.positions.score_bias(ctx, slots.positions)
-        y = attend(q, k, v, attention_mask(ctx, slots, self.window), bias, self.scale)
+        mask = attention_mask(ctx, slots, self.window)
+        y = attend(q, k, v, mask, bias, self.scale)
+        if ctx.record is not None and "attention" in ctx.record:
+            ctx.record["attention"].append(attention_weights(q, k, mask, bias, self.scale))
         if state is not None and self.window is not None:
             state = state.keep(*last_keys(slots, self.window - 1, ctx))
         return self.out(y.transpose(1, 2).flatten(2)), state

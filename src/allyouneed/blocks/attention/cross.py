@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from allyouneed.blocks.attention.attend import attend, attend_reference
+from allyouneed.blocks.attention.attend import attend, attention_weights
 from allyouneed.blocks.attention.attention import MultiHeadAttention
 from allyouneed.blocks.attention.kv_state import KVState
 from allyouneed.blocks.attention.masks import Keys, Mask
@@ -65,9 +65,10 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             v = self.v(memory.vectors).unflatten(-1, (self.n_kv_heads, self.head_dim)).transpose(1, 2)
             if state is not None:
                 state = state.append(k, v, ctx.once("keys of the memory", lambda: _keys(memory)))
-        y = attend(q, k, v, ctx.once("mask of the memory", lambda: _mask(memory)), scale=self.scale)
+        mask = ctx.once("mask of the memory", lambda: _mask(memory))
+        y = attend(q, k, v, mask, scale=self.scale)
         if ctx.record is not None:
-            ctx.record.setdefault("cross_attention", []).append(_weights(q, k, memory, self.scale))
+            ctx.record.setdefault("cross_attention", []).append(attention_weights(q, k, mask, scale=self.scale))
         return self.out(y.transpose(1, 2).flatten(2)), state
 
 
@@ -78,15 +79,3 @@ def _keys(memory: Memory) -> Keys:
 
 def _mask(memory: Memory) -> Mask:
     return Mask() if memory.valid is None else Mask.of(memory.valid[:, None, None, :])
-
-
-def _weights(
-    q: Float[Tensor, "batch heads seq head_dim"],
-    k: Float[Tensor, "batch kv_heads source head_dim"],
-    memory: Memory,
-    scale: float,
-) -> Float[Tensor, "batch heads seq source"]:
-    """The weights themselves: what attention gives when the values are the rows of the identity."""
-    identity = torch.eye(k.shape[2], dtype=k.dtype, device=k.device).expand(*k.shape[:2], -1, -1)
-    allowed = None if memory.valid is None else memory.valid[:, None, None, :]
-    return attend_reference(q, k, identity, allowed, scale=scale)

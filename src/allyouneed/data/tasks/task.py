@@ -66,6 +66,19 @@ class Task(ABC):
         """The problems for the claims: 512, always the same ones, or as many as there are."""
         return self._held_out(batch_size, *_TEST)
 
+    def sample(self, split: str, n: int, seed: int) -> Int[np.ndarray, "n width"]:
+        """n problems of "tune" or "test" as they are drawn, with repeats. Raises ValueError if hardly any is."""
+        low, high = {"tune": _TUNE, "test": _TEST}[split]
+        random = np.random.default_rng(seed)
+        problems = self.draw(0, random)
+        for _ in range(100):
+            drawn = self.draw(20 * n + 100, random)  # one in twenty is of the split
+            percent = _percent(self.identity(drawn))
+            problems = np.concatenate([problems, drawn[(low <= percent) & (percent < high)]])
+            if len(problems) >= n:
+                return problems[:n]
+        raise ValueError(f"{self} has too few problems to draw {n} of {split}")
+
     def _held_out(self, batch_size: int, low: int, high: int) -> Iterator[TokenBatch]:
         problems = self.draw(_CANDIDATES, np.random.default_rng(_HELD_OUT_SEED))
         identity = self.identity(problems)
