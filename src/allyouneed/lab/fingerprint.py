@@ -1,7 +1,7 @@
 """A study's behaviour in a few numbers: what tells a refactoring from a change.
 
-Every trial of the study at smoke scale, seed 0, on one CPU thread: the losses it logs and what it
-measures. A record whose sources changed stays valid while these stay equal to 1e-6 relative.
+Every trial that the claims of the smoke scale read, seed 0, on one CPU thread: the losses it logs and what
+it measures. A record whose sources changed stays valid while these stay equal to 1e-6 relative.
 """
 
 import math
@@ -22,10 +22,11 @@ def fingerprint(reference: str) -> dict[str, dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory() as out:
         engine = Engine(Options(reference, scale="smoke", seeds=1, device="cpu", out=Path(out)), Display())
+        read = {name for claim in engine.claims if claim.not_run is None for name in claim.trials}
         jobs = [
             engine.plan.job(trial, arm, 0, trial.tune.middle() if trial.tune else {})
             for trial in engine.study.trials.values()
-            if not trial.exclusive
+            if trial.name in read and not trial.exclusive
             for arm in trial.arms
         ]
         results = engine.executor.run(jobs, "fingerprint trials")
