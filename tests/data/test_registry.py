@@ -159,7 +159,7 @@ def test_an_unknown_name_gives_the_nearest():
 
 
 def test_every_data_set_has_a_licence_and_secure_addresses():
-    assert [dataset.name for dataset in DATASETS] == ["tinyshakespeare", "wikitext-2", "multi30k"]
+    assert len({dataset.name for dataset in DATASETS}) == len(DATASETS) > 10
     for dataset in DATASETS:
         assert dataset.licence
         assert dataset.about

@@ -238,7 +238,7 @@ def test_seeds_on_another_text_of_the_same_name_replicate_nothing(folder):
     with pytest.raises(UserError, match=r"mine.txt is not what the record .* --data mine.txt --record"):
         again(file, folder, data="mine.txt")
     text.unlink()
-    assert records.status(record).startswith("not comparable: there is no corpus")
+    assert records.status(record).startswith("not comparable: there is no running text 'mine.txt'")
 
 
 def test_a_trial_that_fails_now_leaves_its_claim_uncompared(folder):

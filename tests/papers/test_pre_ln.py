@@ -19,7 +19,7 @@ SMOKE = study.study.scales["smoke"]
 
 @pytest.fixture(scope="module")
 def text():
-    return open_data("python_code", "python_code")
+    return open_data("python_code", study.study)
 
 
 def run_in(folder, text):

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from allyouneed.data.image_batches import ImageBatch
 from allyouneed.diffusion.bound import Bound
 from allyouneed.diffusion.process import Process
+from allyouneed.diffusion.sampling import Denoise
 from allyouneed.objectives import Loss
 
 Batch = ImageBatch | Float[Tensor, "batch *shape"]
@@ -24,7 +25,7 @@ class Simple:
 
     process: Process
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Loss:
+    def __call__(self, model: Denoise, batch: Batch) -> Loss:
         """Over all elements of the batch."""
         x0 = _data(batch)
         t = _steps(self.process, x0)
@@ -43,7 +44,7 @@ class TrueBound:
 
     bound: Bound
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Loss:
+    def __call__(self, model: Denoise, batch: Batch) -> Loss:
         """Over all elements of the batch."""
         x0, bound = _data(batch), replace(self.bound, process=replace(self.bound.process, clip=None))
         t = _steps(bound.process, x0)
