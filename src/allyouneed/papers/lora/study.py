@@ -72,6 +72,7 @@ study = Study(
     inputs={"model": "a folder with a checkpoint, or its name on the hub: it learns your --data"},
     scales={
         "smoke": Scale(16, 1, 2, 300, ("networkx",), 5, 96, 12, 8, 2, 3, 64, minutes=0.1, seeds=2, claims=PAPER),
+        "smoke-*": Scale(16, 1, 2, 300, ("networkx",), 5, 96, 12, 8, 2, 3, 64, minutes=0.1, seeds=2, claims=YOURS),
         "laptop": Scale(claims=PAPER),
         "laptop-sst2": Scale(**SENTENCES, max_steps=60, minutes=15.0, seeds=5),
         "laptop-trec": Scale(**SENTENCES, max_steps=60, minutes=10.0, seeds=5),
