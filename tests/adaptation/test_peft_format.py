@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from allyouneed.adaptation import Lora, add_adapter, load_adapter, save_adapter
+from allyouneed.adaptation import Lora, add_adapter, branches, load_adapter, save_adapter
 from allyouneed.blocks import RMSNorm, Rope, SwiGLU
 from allyouneed.errors import UserError
 from allyouneed.models import Decoder, DecoderConfig
@@ -45,9 +45,12 @@ def test_an_adapter_at_some_layers_names_them(tmp_path):
 
 
 def test_names_without_the_familys_prefix_are_read(folder):
-    file = folder / "adapter_model.safetensors"
+    file, whole, bare = folder / "adapter_model.safetensors", llama(), llama()
+    load_adapter(whole, folder)
     save_file({name.replace("model.model.", "model.", 1): t for name, t in load_file(file).items()}, file)
-    load_adapter(llama(), folder)
+    load_adapter(bare, folder)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), bare.parameters(), strict=True))
+    assert any(branch.a.any() for branch in branches(bare, "default").values())
 
 
 def change(values):

@@ -9,9 +9,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from allyouneed.data.cache import atomic_write
+from allyouneed.data.pixels import MODES
 from allyouneed.errors import UserError, require
-
-MODES = {1: "L", 3: "RGB"}  # Pillow's names, by the number of channels
 
 
 def as_bytes(x: Float[Tensor, "items channels height width"]) -> UInt8[np.ndarray, "items channels height width"]:
