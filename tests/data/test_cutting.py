@@ -1,7 +1,7 @@
 """Documents into passages: whole paragraphs where they fit, headings and lines right, nothing lost."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from allyouneed.data.cutting import LONGEST, cut, documents
@@ -57,6 +57,7 @@ def test_short_paragraphs_are_joined_and_long_ones_cut_at_sentences():
     assert [len(c.text.split()) for c in cut("word " * 450, "a.txt")] == [100, 100, 100, 100, 50]
 
 
+@example(["```", "three " * 150, "  ", "three " * 150])  # an empty line inside a block that is cut
 @given(st.lists(st.sampled_from(["# A", "## B", "```", "", "  ", "one two.", "three " * 150, "* item", "#no", "\t"])))
 def test_no_word_is_lost_or_doubled_and_every_line_is_right(lines):
     text = "\n".join(lines)

@@ -126,7 +126,7 @@ def _short_enough(paragraph: _Paragraph) -> Iterator[_Paragraph]:
     pieces, line = [], paragraph.line
     for text in paragraph.text.split("\n"):
         sentences = [piece for sentence in _SENTENCE.split(text) for piece in _cut_words(sentence)]
-        pieces += [(line, sentence) for sentence in sentences if sentence]
+        pieces += [(line, sentence) for sentence in sentences if sentence.strip()]
         line += 1
     start, taken, n_words = 0, 0, 0
     for taken, (_, text) in enumerate(pieces):
