@@ -24,7 +24,7 @@ from allyouneed.lab.trend import tell_trends
 from allyouneed.lab.trials.executor import Display, Executor
 from allyouneed.lab.trials.jobs import Job, Setting, open_study
 from allyouneed.lab.trials.machine import machine
-from allyouneed.lab.trials.plan import Plan, claim_digest, device_type, trial_digest
+from allyouneed.lab.trials.plan import Digests, Plan, device_type
 from allyouneed.lab.trials.result import TrialResult
 from allyouneed.lab.trials.store import TrialStore
 from allyouneed.lab.trials.tuning import choose, widen
@@ -123,7 +123,7 @@ class Engine:
             first_seed=self.draw.first,
             inputs={name: str(Path(path).expanduser().resolve()) for name, path in options.inputs.items()},
         )
-        self.plan = Plan(self.study, setting, self.scale, self.data.version if self.data else None)
+        self.plan = Plan(Digests(self.study), setting, self.scale, self.data.version if self.data else None)
         n_workers = options.jobs or (1 if self.device == "cuda" else machine()["cores"])
         store = TrialStore(make_folder(options.out / "trials"))
         self.executor = Executor(self.plan, store, n_workers, display)
@@ -171,7 +171,7 @@ class Engine:
             small.claims, small.scale, small.tuned = asked, scale, []
             small.size = f"{'/'.join(axis)} {size_name(scale, axis)}"
             setting = dataclasses.replace(self.plan.setting, smaller=place)
-            small.plan = Plan(self.study, setting, scale, self.plan.data_version)
+            small.plan = Plan(self.plan.digests, setting, scale, self.plan.data_version)
             yield small
 
     def _tune(self, trials: list[Trial]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -242,10 +242,10 @@ class Engine:
     def _plan_of_tries(self, trial: Trial) -> Plan:
         """The plan of this run at the scale that tuning this trial takes."""
         setting = dataclasses.replace(self.plan.setting, tries_of=trial.name)
-        return Plan(self.study, setting, setting.scale_of(self.study), self.plan.data_version)
+        return Plan(self.plan.digests, setting, setting.scale_of(self.study), self.plan.data_version)
 
     def _judge(self, trials: list[Trial], results: list[TrialResult]) -> Outcome:
-        digest = {trial.name: trial_digest(trial) for trial in trials}
+        digest = {trial.name: self.plan.digests.trial(trial) for trial in trials}
         folder = self._folder({name: d.sha256 for name, d in digest.items()})
         shown = FirstShown(self.options.out, self.plan, {name: d.sha256 for name, d in digest.items()})
         extended = {claim.id: shown.extended_from(claim, len(self.seeds)) for claim in self.claims}
@@ -269,7 +269,7 @@ class Engine:
             tuned=self.tuned,
             sample=_sample(trials, results),
             digests={name: d.sha256 for name, d in digest.items()},
-            claim_digests={claim.id: claim_digest(self.study, self.study.claims[claim.id]) for claim in self.claims},
+            claim_digests={claim.id: self.plan.digests.claim(self.study.claims[claim.id]) for claim in self.claims},
             packages={name: version for d in digest.values() for name, version in d.packages.items()},
             machine=machine(),
             ran=self.executor.ran,
@@ -363,7 +363,7 @@ class FirstShown:
     def _key(self, claim: Claim) -> str:
         study, plan = self.plan.study, self.plan
         trials = [self.digests[name] for name in claim.trials if name in self.digests]
-        what = [study.paper, claim.id, claim_digest(study, claim), scale_values(plan.scale), plan.data_version, trials]
+        what = [study.paper, claim.id, plan.digests.claim(claim), scale_values(plan.scale), plan.data_version, trials]
         where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
         where += [plan.inputs] if plan.inputs else []
         return hashlib.sha256(json.dumps([what, *where], default=str).encode()).hexdigest()

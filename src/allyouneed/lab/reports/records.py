@@ -163,14 +163,15 @@ def status(record: Record) -> str:
     from allyouneed.lab.fingerprint import fingerprint
     from allyouneed.lab.loading import load_study
     from allyouneed.lab.scales import scale_values
-    from allyouneed.lab.trials.plan import claim_digest, trial_digest
+    from allyouneed.lab.trials.plan import Digests
 
     where = str(record.values["reference"])
     try:
         study = load_study(where)
         here = study.scale(record.scale, data=record.data)
         scale = scale_values(here) | {name: getattr(here, name) for name in _JUDGED if hasattr(here, name)}
-        digests = {name: trial_digest(trial) for name, trial in study.trials.items()}
+        of = Digests(study)
+        digests = {name: of.trial(trial) for name, trial in study.trials.items()}
         data = _data_version_here(record, study)
     except UserError as error:
         return f"not comparable: {error}"
@@ -180,7 +181,7 @@ def status(record: Record) -> str:
         cpu=machine()["cpu"],
         packages={name: version for digest in digests.values() for name, version in digest.packages.items()},
         digests={name: digest.sha256 for name, digest in digests.items()},
-        claim_digests={claim.id: claim_digest(study, claim) for claim in study.claims.values()},
+        claim_digests={claim.id: of.claim(claim) for claim in study.claims.values()},
         fingerprint=lambda: fingerprint(where),
     )
     return status_against(record, now)

@@ -13,23 +13,73 @@ from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab.scales import scale_values
-from allyouneed.lab.study import Arm, Claim, Study, Trial
+from allyouneed.lab.study import Claim, Study, Trial
 from allyouneed.lab.trials import source
 from allyouneed.lab.trials.jobs import Job, Setting, arm_digest_value
 from allyouneed.lab.trials.machine import machine
 from allyouneed.lab.trials.store import TrialStore
 
 
+class Digests:
+    """What a study's trials and claims reach in code, each read once."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._functions: dict[str, source.Digest] = {}
+        self._arms: dict[tuple[str, str], source.Digest] = {}
+        self._trials: dict[str, source.Digest] = {}
+        self._claims: dict[str, str] = {}
+
+    def arm(self, trial: Trial, arm: str) -> source.Digest:
+        """What one arm of a trial reaches."""
+        key = (trial.name, arm)
+        if key not in self._arms:
+            value = source.value_digest(arm_digest_value(trial.arms[arm]))
+            self._arms[key] = _joined([self._function(trial), value])
+        return self._arms[key]
+
+    def trial(self, trial: Trial) -> source.Digest:
+        """What all arms of a trial reach, and their names, by which claims speak of them."""
+        if trial.name not in self._trials:
+            values = [source.value_digest((arm.name, arm_digest_value(arm))) for arm in trial.arms.values()]
+            self._trials[trial.name] = _joined([self._function(trial), *values])
+        return self._trials[trial.name]
+
+    def claim(self, claim: Claim) -> str:
+        """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it.
+
+        Modules that the trials reach as well do not count here: what they do shows in the trials' behaviour.
+        """
+        if claim.id not in self._claims:
+            self._claims[claim.id] = self._of_claim(claim)
+        return self._claims[claim.id]
+
+    def _of_claim(self, claim: Claim) -> str:
+        shown = {module for name in claim.trials for module in self.trial(self.study.trials[name]).modules}
+        parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run), *claim.trials]
+        if claim.function:
+            parts.append(source.trial_digest(claim.function, apart_from=shown).sha256)
+        for gate in self.study.gates:
+            if gate.trial in claim.trials:
+                parts += [gate.trial, source.trial_digest(gate.function, apart_from=shown).sha256]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    def _function(self, trial: Trial) -> source.Digest:
+        if trial.name not in self._functions:
+            self._functions[trial.name] = source.trial_digest(trial.function)
+        return self._functions[trial.name]
+
+
 class Plan:
     """Makes the jobs of one run."""
 
-    def __init__(self, study: Study, setting: Setting, scale: Any, data_version: str | None) -> None:
-        self.study = study
+    def __init__(self, digests: Digests, setting: Setting, scale: Any, data_version: str | None) -> None:
+        self.digests = digests
+        self.study = digests.study
         self.setting = setting
         self.scale = scale
         self.data_version = data_version
         self.inputs = {name: content_sha256(Path(path)) for name, path in setting.inputs.items()}
-        self._digests: dict[tuple[str, str], source.Digest] = {}
 
     def job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any]) -> Job:
         """One trial of one arm with one seed."""
@@ -37,7 +87,7 @@ class Plan:
 
     def exclusive(self, trial: Trial) -> Job:
         """The one job that times all arms of a trial; its results depend on the machine, too."""
-        digests = {arm: self._digest(trial, arm) for arm in trial.arms}
+        digests = {arm: self.digests.arm(trial, arm) for arm in trial.arms}
         arms = {arm: [digest.sha256, digest.packages] for arm, digest in digests.items()}
         extra = {"contenders": arms, "machine": _hardware(), "rounds": trial.rounds}
         return self._job(trial, next(iter(trial.arms)), self.setting.first_seed, {}, extra)
@@ -54,7 +104,7 @@ class Plan:
         return [self._job(trial, arm, seed, {}, {"memory round": n, "machine": _hardware()}) for n in rounds]
 
     def _job(self, trial: Trial, arm: str, seed: int, tuned: dict[str, Any], extra: dict[str, Any]) -> Job:
-        digest = self._digest(trial, arm)
+        digest = self.digests.arm(trial, arm)
         if trial.shared_artifacts and self.setting.first_seed:
             extra = extra | {"artifact seed": self.setting.first_seed}
         spec = {
@@ -73,38 +123,6 @@ class Plan:
             **extra,
         }
         return Job(self.setting, trial.name, arm, seed, TrialStore.key(spec), spec, tuned, trial.patience)
-
-    def _digest(self, trial: Trial, arm: str) -> source.Digest:
-        key = (trial.name, arm)
-        if key not in self._digests:
-            self._digests[key] = arm_digest(trial, trial.arms[arm])
-        return self._digests[key]
-
-
-def arm_digest(trial: Trial, arm: Arm) -> source.Digest:
-    """The digest of what one arm of a trial reaches."""
-    return _joined([source.trial_digest(trial.function), source.value_digest(arm_digest_value(arm))])
-
-
-def trial_digest(trial: Trial) -> source.Digest:
-    """The digest of what all arms of a trial reach, and of their names, by which claims speak of them."""
-    values = [source.value_digest((arm.name, arm_digest_value(arm))) for arm in trial.arms.values()]
-    return _joined([source.trial_digest(trial.function), *values])
-
-
-def claim_digest(study: Study, claim: Claim) -> str:
-    """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it.
-
-    Modules that the trials reach as well do not count here: what they do shows in the trials' behaviour.
-    """
-    shown = {module for name in claim.trials for module in trial_digest(study.trials[name]).modules}
-    parts = [claim.statement, claim.paper, str(claim.weaker_form), str(claim.not_run), *claim.trials]
-    if claim.function:
-        parts.append(source.trial_digest(claim.function, apart_from=shown).sha256)
-    for gate in study.gates:
-        if gate.trial in claim.trials:
-            parts += [gate.trial, source.trial_digest(gate.function, apart_from=shown).sha256]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def device_type(asked: str) -> str:
