@@ -97,7 +97,7 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
 
     people = console(to_stderr=as_json)
     page = report.write(outcome, summary.command(outcome, options.arms, options.grid, retune=options.retune))
-    recorded = _record(outcome, options.reference) if record and not outcome.failed else None
+    recorded = _record(outcome, options) if record and not outcome.failed else None
     if as_json:
         print_json(_as_json(outcome, page, recorded))
     else:
@@ -110,12 +110,12 @@ def _finish(outcome: "Outcome", options: "Options", *, record: bool, as_json: bo
         raise typer.Exit(1)
 
 
-def _record(outcome: "Outcome", reference: str) -> Path:
+def _record(outcome: "Outcome", options: "Options") -> Path:
     from allyouneed.lab.fingerprint import fingerprint
     from allyouneed.lab.reports import records
 
     has_smoke = "smoke" in outcome.study.scales
-    return records.record(outcome, fingerprint(reference) if has_smoke else None)
+    return records.record(outcome, fingerprint(options.reference, options.data) if has_smoke else None)
 
 
 def _as_json(outcome: "Outcome", page: Path, recorded: Path | None) -> dict[str, Any]:

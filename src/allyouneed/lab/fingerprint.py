@@ -1,7 +1,7 @@
 """A study's behaviour in a few numbers: what tells a refactoring from a change.
 
-Every trial that the claims of the smoke scale read, seed 0, on one CPU thread: the losses it logs and what
-it measures. A record whose sources changed stays valid while these stay equal to 1e-6 relative.
+Every trial that the claims of the smoke scale read, on the record's data, seed 0, on one CPU thread: the losses it logs
+and what it measures. A record whose sources changed stays valid while these stay equal to 1e-6 relative.
 """
 
 import math
@@ -15,13 +15,14 @@ from allyouneed.lab.trials.executor import Display
 TOLERANCE = 1e-6
 
 
-def fingerprint(reference: str) -> dict[str, dict[str, Any]]:
-    """The behaviour of each trial and arm, as `{"trial/arm": {"measurements": ..., "log": ...}}`.
+def fingerprint(reference: str, data: str | None = None) -> dict[str, dict[str, Any]]:
+    """The behaviour of each trial and arm on the data, as `{"trial/arm": {"measurements": ..., "log": ...}}`.
 
-    Timings are left out. Raises UserError if the study has no smoke scale, RuntimeError if a trial fails.
+    Timings are left out. Raises UserError if the study has no smoke scale or the data are not here, RuntimeError if a
+    trial fails.
     """
     with tempfile.TemporaryDirectory() as out:
-        engine = Engine(Options(reference, scale="smoke", seeds=1, device="cpu", out=Path(out)), Display())
+        engine = Engine(Options(reference, scale="smoke", seeds=1, data=data, device="cpu", out=Path(out)), Display())
         read = {name for claim in engine.claims if claim.not_run is None for name in claim.trials}
         jobs = [
             engine.plan.job(trial, arm, 0, trial.tune.middle() if trial.tune else {})

@@ -182,9 +182,12 @@ def status(record: Record) -> str:
         packages={name: version for digest in digests.values() for name, version in digest.packages.items()},
         digests={name: digest.sha256 for name, digest in digests.items()},
         claim_digests={claim.id: of.claim(claim) for claim in study.claims.values()},
-        fingerprint=lambda: fingerprint(where),
+        fingerprint=lambda: fingerprint(where, record.data),
     )
-    return status_against(record, now)
+    try:
+        return status_against(record, now)
+    except UserError as error:
+        return f"not comparable: its sources changed, and it cannot run here: {error}"
 
 
 def status_against(record: Record, now: Now) -> str:

@@ -81,7 +81,7 @@ study = Study(
     inputs={"queries": "a file of questions, lines of JSON with query and relevant, for documents of your own"},
     scales={
         "smoke": Scale(64, 16, 32, 16, 1, 300, minutes=0.1, seeds=2, part=(40, 8, 31), claims=TRAINED),
-        "smoke-*": Scale(64, 16, 32, 16, 1, 300, minutes=0.1, seeds=1, claims=AS_THEY_ARE),
+        "smoke-*": Scale(64, 16, 32, 16, 1, 300, minutes=0.1, seeds=1, part=(40, 8, 31), claims=AS_THEY_ARE),
         "laptop": Scale(40_000, 128, 30_000, 64, 2, 2000, minutes=6.0, seeds=8, claims=TRAINED),
         "laptop-docstring_pairs": Scale(20_000, 128, 0, 96, 2, 2000, minutes=5.0, seeds=8, claims=WORDS_HELP),
         "laptop-*": Scale(0, 0, 0, 0, 0, 0, minutes=2.0, seeds=1, claims=AS_THEY_ARE),

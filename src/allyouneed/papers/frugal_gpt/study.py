@@ -431,8 +431,8 @@ def a_router_beats_its_groups(m):
 
 @study.figure
 def accuracy_over_cost(m):
-    """Accuracy on new questions over mean cost, means of the seeds: dots are single models, the grey line a coin
-    between two, the cross who knows the answers."""
+    """Accuracy on new questions over mean cost, means of the seeds: large dots are single models, the grey line a coin
+    between two, the cross who knows the answers. A policy that can only take one model or another is left out."""
     from matplotlib.figure import Figure
 
     figure = Figure()
@@ -442,8 +442,10 @@ def accuracy_over_cost(m):
     at = np.geomspace(cost.min(), cost.max(), 60)
     axes.plot(at, [chord(accuracy, cost, c) @ accuracy for c in at], color="0.6", linewidth=1.2, label="coin")
     for arm in ("cascade", "max-prob", "router"):
-        axes.plot(*(m.values(f"curve_{name}", arm).mean(axis=0) for name in ("cost", "accuracy")), label=arm)
-    axes.plot(cost, accuracy, "o", color="0.4", label="single models")
+        points = [m.values(f"curve_{name}", arm).mean(axis=0) for name in ("cost", "accuracy")]
+        if len(np.unique(points[0].round(12))) > 2:
+            axes.plot(*points, "o-", markersize=4, linewidth=1.2, label=arm)
+    axes.plot(cost, accuracy, "o", markersize=8, color="0.4", label="single models")
     axes.plot(
         *(m.values(f"curve_{name}", "oracle").mean() for name in ("cost", "accuracy")), "x", color="0.4", label="oracle"
     )
