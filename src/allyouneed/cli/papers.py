@@ -192,7 +192,7 @@ def _verdict_table(record: Record) -> Table:
         title=title, title_justify="left", title_style="none", box=None, padding=(0, 2, 0, 0), show_header=False
     )
     replicated = replications.short(record)
-    for judgement in record.judgements:
+    for judgement in (judgement for judgement in record.judgements if not judgement.elsewhere):
         ours = str(judgement.evidence) if judgement.evidence else ""
         verdict = Text(judgement.verdict, style=COLOURS[judgement.word])
         verdict.append("".join(f"\n{text}" for text in replicated.get(judgement.id, [])), style="not bold dim")
@@ -213,6 +213,6 @@ def _verdicts(record: Record | None) -> dict[str, str]:
 def _counted(record: Record | None) -> Text:
     if record is None:
         return Text("no record yet", style="dim")
-    counts = Counter(judgement.word for judgement in record.judgements)
+    counts = Counter(judgement.word for judgement in record.judgements if not judgement.elsewhere)
     parts = [Text(f"{counts[word]} {word}", style=colour) for word, colour in COLOURS.items() if counts[word]]
     return Text(", ").join(parts)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ class Engine:
         self.data_name = options.data or self.study.data
         self.scale = self.study.scale(options.scale, options.overrides, self.data_name)
         self.size = ""
-        self.claims = _chosen_claims(self.study, options.claims, getattr(self.scale, "claims", ()))
+        listed = getattr(self.scale, "claims", ())
+        self.claims = _chosen_claims(self.study, options.claims, listed, own_data=not (listed and self.other_data))
         self.seeds = self._first(_n_seeds(options, self.scale, self.draw))
         self.data = open_data(self.data_name, self.study)
         _check_size(self.data)
@@ -395,16 +396,19 @@ def _check_grid(study: Study, grid: dict[str, str]) -> None:
             )
 
 
-def _chosen_claims(study: Study, ids: Iterable[str], of_scale: Iterable[str]) -> list[Claim]:
-    """The claims that the user names; else all, of which those that the scale leaves out are not run."""
-    ids, of_scale = list(ids), list(of_scale) or list(study.claims)
+def _chosen_claims(study: Study, ids: Iterable[str], of_scale: Collection[str], *, own_data: bool) -> list[Claim]:
+    """The claims that the user names; else all. Those that the scale leaves out are not run: of what no run can judge
+    the reason stands on the study's own data, and nothing on others."""
+    ids, of_scale = list(ids), of_scale or study.claims
     unknown = [id for id in ids if id not in study.claims]
     if unknown:
         raise UserError(f"{study.paper} has no claim {', '.join(unknown)}; it has {', '.join(study.claims)}")
     if ids:
         return [claim for claim in study.claims.values() if claim.id in ids]
     return [
-        claim if claim.id in of_scale or claim.not_run else dataclasses.replace(claim, not_run=claims.ELSEWHERE)
+        claim
+        if claim.id in of_scale or (claim.not_run and own_data)
+        else dataclasses.replace(claim, not_run=claims.ELSEWHERE)
         for claim in study.claims.values()
     ]
 

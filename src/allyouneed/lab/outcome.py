@@ -81,6 +81,16 @@ class Outcome:
     smaller: dict[str, list["TrialResult"]] = field(default_factory=dict)
 
     @property
+    def here(self) -> list["Judgement"]:
+        """Of the claims that this scale and these data are for."""
+        return [judgement for judgement in self.judgements if not judgement.elsewhere]
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The ids of the others."""
+        return [judgement.id for judgement in self.judgements if judgement.elsewhere]
+
+    @property
     def failed(self) -> bool:
         """Whether a trial failed that verdicts rest on; one at a smaller size costs no more than a trend."""
         return any(not failure.size for failure in self.failures)

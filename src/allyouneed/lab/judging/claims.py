@@ -40,6 +40,11 @@ class Judgement:
         """The word with its reason: `holds`, `inconclusive: sinusoidal did not learn`."""
         return f"{self.word}: {self.reason}" if self.reason else self.word
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the scale leaves this claim to another scale or other data."""
+        return self.reason == ELSEWHERE
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -26,7 +26,7 @@ def markdown(notes: Notes, records: Iterable[Record]) -> str:
 
 def _counted(record: Record) -> str:
     """`3 of 4 claims hold at laptop scale, 1 contradicted, 1 not run`: of those that were run."""
-    counts = Counter(judgement.word for judgement in record.judgements)
+    counts = Counter(judgement.word for judgement in record.judgements if not judgement.elsewhere)
     tested = counts.total() - counts["not run"]
     others = "".join(f", {counts[word]} {word}" for word in ("contradicted", "inconclusive", "not run") if counts[word])
     return f"{counts['holds']} of {tested} claims hold {record.where}{others}"

@@ -13,7 +13,6 @@ from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.lab import papers
-from allyouneed.lab.judging.claims import ELSEWHERE
 from allyouneed.lab.papers import FOLDER
 from allyouneed.lab.reports import answer, replications
 from allyouneed.lab.reports.records import FAILING, Record, status
@@ -68,13 +67,13 @@ def markdown(records: Iterable[Record]) -> str:
     a record leaves to another scale or other data stands where it was judged.
     """
     records = [record for record in records if record.scale != "smoke"]
-    judged = {(r.paper, j.id) for r in records for j in r.judgements if j.reason != ELSEWHERE}
+    judged = {(r.paper, j.id) for r in records for j in r.judgements if not j.elsewhere}
     lines = [
         "| Paper | Claim | In the paper | Here, with 95 % interval | Verdict | n | Recorded with |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for record in records:
-        left = {j.id for j in record.judgements if j.reason == ELSEWHERE and (record.paper, j.id) in judged}
+        left = {j.id for j in record.judgements if j.elsewhere and (record.paper, j.id) in judged}
         for row in (row for row in rows(record) if row.claim not in left):
             cells = (f"**{row.claim}** {row.statement}", row.theirs, row.ours, row.verdict, row.n, row.recorded_with)
             lines.append(f"| {' | '.join([_linked(row.paper), *map(_escaped, cells)])} |")

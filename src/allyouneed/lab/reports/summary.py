@@ -54,8 +54,8 @@ class Cell:
 
 
 def words(outcome: Outcome) -> dict[str, int]:
-    """How many claims ended with each word, in the order of `WORDS`."""
-    counts = Counter(judgement.word for judgement in outcome.judgements)
+    """How many of the claims for this scale and these data ended with each word, in the order of `WORDS`."""
+    counts = Counter(judgement.word for judgement in outcome.here)
     return {word: counts[word] for word in WORDS if counts[word]}
 
 

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from allyouneed.lab.judging.claims import Judgement, luck_note
+from allyouneed.lab.judging.claims import ELSEWHERE, Judgement, luck_note
 from allyouneed.lab.judging.measurements import Measurements
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import summary
@@ -42,7 +42,7 @@ def claims_table(outcome: Outcome) -> Table:
     table.add_column("the paper", ratio=3, style="dim", overflow="fold")
     table.add_column("here", no_wrap=True)
     table.add_column(f"at {outcome.scale_name} scale", ratio=3)
-    for judgement in outcome.judgements:
+    for judgement in outcome.here:
         table.add_row(
             judgement.id, _statement(judgement), Text(judgement.paper), _ours(judgement), verdict_text(judgement)
         )
@@ -152,6 +152,8 @@ def _closing(outcome: Outcome) -> Table:
     time = f"{outcome.ran} trials run, {outcome.reused} reused, {summary.duration(outcome.minutes)}"
     rows.add_row("trials", Text(time))
     rows.add_row("luck", Text(luck_note(outcome.judgements)))
+    if outcome.elsewhere:
+        rows.add_row("others", Text(f"{ELSEWHERE}: {', '.join(outcome.elsewhere)}"))
     rows.columns[0].style = "dim"
     return rows
 

@@ -6,12 +6,12 @@ start from one base, take the same steps over the same batches, and each has a g
 around its middle, chosen by the engine. The scale of every LoRA is 1 (alpha = rank), so that a rank does not change the
 size of the update by itself.
 
-Expected before the first recorded run, from single trials on one seed that no claim uses, at one to three of the four
-rates: full fine-tuning gains 0.30 nats near and 1.16 far. Of that, LoRA of rank 4 on all matrices misses about 0.38
-near (C1a) and 0.14 far (C1b): in so few steps both lie beyond the bar of 0.1. Rank 1 ends about 0.05 behind rank 16
-near (C3) and 0.31 far (C3b), beyond the margin of 0.02. After the code, at the rates that the tune split prefers,
-full fine-tuning has forgotten 1.02 and LoRA 0.70 nats (C5). The spread over seeds was not measured, so that no power
-is claimed. C2 and C4 were tried at smoke scale alone, where activations hide the memory of C2b.
+Expected before the first recorded run, from trials on one seed that no claim uses, at all four rates: full fine-tuning
+gains 0.33 nats near and 1.25 far. Of that, LoRA of rank 4 on all matrices misses 0.30 near (C1a) and 0.14 far (C1b):
+in so few steps both lie beyond the bar of 0.1. After the code, at the rates that the tune split prefers, full
+fine-tuning has forgotten 1.55 and LoRA 0.46 nats (C5). In a third of the steps, rank 1 ended about 0.05 behind rank 16
+near (C3) and 0.31 far (C3b), beyond the margin of 0.02. The spread over seeds was not measured, so that no power is
+claimed. C2 and C4 were tried at smoke scale alone, where activations hide the memory of C2b.
 """
 
 import math
