@@ -24,7 +24,7 @@ from trl import DPOConfig, DPOTrainer
 
 import allyouneed as ayn
 from allyouneed.alignment import LOSSES, OtherModel, logprobs_of
-from allyouneed.data.preference_batches import encode_preferences
+from allyouneed.data.preferences.batches import encode_preferences
 from allyouneed.training import fit
 from tokenizers import Tokenizer, models, pre_tokenizers
 

@@ -13,8 +13,8 @@ from allyouneed.adaptation.memory import Training, available, memory
 from allyouneed.adaptation.places import patterns
 from allyouneed.blocks import Attention, Gelu, Learned, RMSNorm, Rope, SwiGLU
 from allyouneed.data.batch import TokenBatch
-from allyouneed.data.chat_batches import encode_chats
-from allyouneed.data.labelled_batches import label_texts
+from allyouneed.data.chats.batches import encode_chats
+from allyouneed.data.chats.labelled_batches import label_texts
 from allyouneed.models import Decoder, DecoderConfig, Encoder, EncoderConfig
 from allyouneed.objectives import causal_lm
 from allyouneed.tokenizers import CheckpointTokenizer

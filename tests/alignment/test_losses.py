@@ -26,7 +26,7 @@ from allyouneed.alignment import (
 )
 from allyouneed.blocks import Rope
 from allyouneed.data.batch import IGNORE
-from allyouneed.data.preference_batches import encode_preferences
+from allyouneed.data.preferences.batches import encode_preferences
 from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.training import fit
 

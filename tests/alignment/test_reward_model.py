@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from allyouneed.alignment import RewardModel, answer_rewards, bradley_terry, reward_loss
 from allyouneed.blocks import Rope
-from allyouneed.data.preference_batches import encode_preferences
+from allyouneed.data.preferences.batches import encode_preferences
 from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.training import fit
 

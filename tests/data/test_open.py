@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from allyouneed.data import is_built_in, kind_of, open_data, registry, text_files
+from allyouneed.data import is_built_in, kind_of, open_data, registry
 from allyouneed.data.datasets import Dataset, File
+from allyouneed.data.text import files as text_files
 from allyouneed.errors import UserError
 
 GIVEN = os.environ.get("ALLYOUNEED_DATA")  # read before the room's fixture hides it

@@ -3,7 +3,7 @@
 import pytest
 
 from allyouneed.lab.engine import Options, run_study
-from allyouneed.lab.fingerprint import compare, fingerprint
+from allyouneed.lab.fingerprint import brief, compare, fingerprint
 from allyouneed.lab.reports import records, report
 
 LINE = '''
@@ -113,3 +113,12 @@ def test_numbers_are_compared_to_one_part_in_a_million():
     assert compare(old, near) == "same"
     assert compare(old, far).startswith("moved: t/a/measurements/x")
     assert compare(old, {}).startswith("moved: not in both: t/a")
+
+
+def test_long_lists_are_kept_in_brief_and_still_compared():
+    values = [float(i % 7) for i in range(1000)]
+    other = [values[-1], *values[1:-1], values[0]]
+    behaviour = {"t/a": {"measurements": {"right": values}, "log": []}}
+    assert len(str(brief(behaviour))) < 200
+    assert compare(behaviour, brief(behaviour)) == "same"
+    assert compare(behaviour, {"t/a": {"measurements": {"right": other}, "log": []}}).startswith("moved: t/a")

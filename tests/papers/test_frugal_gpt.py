@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from allyouneed.data.answers import in_splits, log_of
+from allyouneed.data.answers.answers import in_splits, log_of
 from allyouneed.lab.trials.run import Run
 from allyouneed.papers.frugal_gpt import study
 

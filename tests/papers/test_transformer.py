@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from allyouneed.blocks import Context
-from allyouneed.data.number_words import number_words
 from allyouneed.data.pairs import Pairs
+from allyouneed.data.pairs.number_words import number_words
 from allyouneed.generation import translate
 from allyouneed.lab.engine import Options, run_study
 from allyouneed.lab.judging.evidence import ClaimError

@@ -9,7 +9,7 @@ import torch
 
 from allyouneed.blocks import Learned
 from allyouneed.data import open_data
-from allyouneed.data.images import split_images
+from allyouneed.data.images.images import split_images
 from allyouneed.errors import UserError
 from allyouneed.lab.trials.run import Run
 from allyouneed.papers.vit import study

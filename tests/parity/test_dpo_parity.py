@@ -16,7 +16,7 @@ from trl import DPOConfig, DPOTrainer
 
 from allyouneed.adaptation import branches, load_adapter
 from allyouneed.alignment import LOSSES, OtherModel, Preference, logprobs_of, robust_loss, without_adapters
-from allyouneed.data.preference_batches import encode_preferences
+from allyouneed.data.preferences.batches import encode_preferences
 from allyouneed.models.families import family
 from allyouneed.models.hub import load, table_of
 from tokenizers import Tokenizer, models, pre_tokenizers

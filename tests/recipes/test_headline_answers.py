@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from allyouneed.agents.text_classifier import NGrams
-from allyouneed.data.answers import log_of
+from allyouneed.data.answers.answers import log_of
 from allyouneed.recipes.headline_answers import CLASSES, answered, n_grams, rule
 
 SAID = {

@@ -9,8 +9,8 @@ import transformers as hf
 from safetensors.torch import load_file
 
 from allyouneed.blocks import Rope
-from allyouneed.data.images import Images, Pictures, split_images
-from allyouneed.data.pixels import SETTINGS
+from allyouneed.data.images.images import Images, Pictures, split_images
+from allyouneed.data.images.pixels import SETTINGS
 from allyouneed.errors import UserError
 from allyouneed.models import Decoder, DecoderConfig, hub
 from allyouneed.recipes.image_classifier import ask, majority, patch_size, right, train, vit_config

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from allyouneed.data.images import split_images
+from allyouneed.data.images.images import split_images
 from allyouneed.diffusion import Linear
 from allyouneed.diffusion.pipeline import load_pipeline
 from allyouneed.lab.trials.run import Run

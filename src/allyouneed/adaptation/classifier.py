@@ -7,7 +7,7 @@ from allyouneed.blocks.initial import initialize
 from allyouneed.blocks.linear import Linear
 from allyouneed.blocks.pooling import mean_pool
 from allyouneed.data.batch import IGNORE
-from allyouneed.data.labelled_batches import LabelledBatch
+from allyouneed.data.chats.labelled_batches import LabelledBatch
 from allyouneed.models.encoder import Encoder
 from allyouneed.objectives import Loss, cross_entropy
 

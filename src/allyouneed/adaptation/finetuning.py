@@ -12,7 +12,7 @@ import torch
 
 from allyouneed.adaptation.lora import Lora
 from allyouneed.adaptation.memory import Memory, Training, memory
-from allyouneed.data.chat_batches import EncodedChats
+from allyouneed.data.chats.batches import EncodedChats
 from allyouneed.generation import write_texts
 from allyouneed.generation.sampling import Sampling
 from allyouneed.models import Decoder

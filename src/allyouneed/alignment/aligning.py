@@ -14,8 +14,8 @@ from allyouneed.adaptation.finetuning import hold_out
 from allyouneed.adaptation.memory import Training
 from allyouneed.alignment.preferences import LOSSES
 from allyouneed.alignment.references import logprobs_of
-from allyouneed.data.preference_batches import EncodedPreferences
 from allyouneed.data.preferences import PreferencePair
+from allyouneed.data.preferences.batches import EncodedPreferences
 from allyouneed.models import Decoder
 from allyouneed.training import fit
 

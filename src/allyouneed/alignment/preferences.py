@@ -15,7 +15,7 @@ from allyouneed.alignment.ipo import ipo_loss
 from allyouneed.alignment.references import Reference, answer_logprobs, carried, logprobs_of
 from allyouneed.alignment.robust import robust_loss
 from allyouneed.alignment.sequences import n_scored, sequence_logprobs
-from allyouneed.data.preference_batches import PreferenceBatch
+from allyouneed.data.preferences.batches import PreferenceBatch
 from allyouneed.objectives.loss import Loss
 
 PairLoss = Callable[..., Float[Tensor, "pairs"]]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from allyouneed.adaptation import adapters_off
 from allyouneed.alignment.sequences import sequence_logprobs
-from allyouneed.data.preference_batches import PreferenceBatch
+from allyouneed.data.preferences.batches import PreferenceBatch
 from allyouneed.models.modes import evaluation_mode
 from allyouneed.training.nest import map_tensors
 

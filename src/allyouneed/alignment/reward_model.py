@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from allyouneed.blocks.linear import Linear
 from allyouneed.data.batch import IGNORE
-from allyouneed.data.preference_batches import PreferenceBatch
+from allyouneed.data.preferences.batches import PreferenceBatch
 from allyouneed.models.decoder import Decoder
 from allyouneed.objectives.loss import Loss
 

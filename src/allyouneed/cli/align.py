@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from allyouneed.alignment.aligning import Job, Judged
-    from allyouneed.data.preference_batches import Fitted
+    from allyouneed.data.preferences.batches import Fitted
     from allyouneed.models import Decoder
 
 LR = {"lora": 5e-5, "full": 1e-6}
@@ -83,8 +83,8 @@ def dpo(
     is named before anything is trained. After Ctrl-C the same command goes on.
     """
     from allyouneed.alignment import aligning
-    from allyouneed.data.preference_batches import encode_texts
-    from allyouneed.data.preferences import read_preferences
+    from allyouneed.data.preferences.batches import encode_texts
+    from allyouneed.data.preferences.files import read_preferences
     from allyouneed.models import hub
 
     people = console(to_stderr=json)

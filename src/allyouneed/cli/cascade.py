@@ -62,7 +62,7 @@ def calibrate(
 
     from allyouneed.agents.calibration import calibrate as calibrated
     from allyouneed.agents.calibration import write_rule
-    from allyouneed.data.answers import read_log
+    from allyouneed.data.answers.files import read_log
 
     log = read_log(logs)
     with console(to_stderr=True).status(f"calibrating on {len(log)} questions"):

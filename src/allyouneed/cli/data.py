@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -22,37 +21,38 @@ def add_to(app: typer.Typer) -> None:
 def list_data(json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
     """List the data sets that `--data` takes besides a file or folder of yours.
 
-    A study takes running text, or sentence pairs, of which the languages may be named: multi30k:de-en. Built-in data
-    need no network; the others are fetched once, by `data get` or when a run needs them.
+    A study takes data of one kind; of sentence pairs the languages may be named: multi30k:de-en. Built-in data need no
+    network; the others are fetched once, by `data get` or when a run needs them.
     """
-    from allyouneed.data import corpora, date_words, kind_of, number_words, registry
+    from allyouneed.data import kind_of, registry
+    from allyouneed.data.open import BUILT_IN, KINDS, opener
 
-    texts = (corpora.python_code, corpora.english_prose)
-    pairs = {number_words.number_words: number_words.N_PAIRS, date_words.date_words: date_words.N_PAIRS}
-    sets = [_built_in(opener, 0) for opener in texts] + [_built_in(opener, size) for opener, size in pairs.items()]
+    sets = [_built_in(name, opener(name)) | {"kind": kind_of(name)} for name in BUILT_IN]
     sets += [
         {
             "name": d.name,
+            "kind": kind_of(d.holds[0] if d.holds else d.name),
             "status": registry.status(d),
             "licence": d.licence,
             "about": d.about,
             "bytes": sum(file.size or 0 for file in d.files),
-            "pairs": 0,
         }
         for d in registry.list_datasets()
     ]
-    for d in sets:
-        d["kind"] = kind_of(d["name"])
     if json:
         print_json(sets)
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("name", "kind", "here?", "size", "licence", "about"):
-        table.add_column(heading, no_wrap=heading in ("name", "kind", "size"))
-    for d in sets:
-        name = Text(d["name"], style="cyan")
-        table.add_row(name, d["kind"], d["status"], _size(d), Text(d["licence"]), Text(d["about"]))
-    console().print(table)
+    width = max(len(d["name"]) for d in sets)
+    for kind in dict.fromkeys(d["kind"] for d in sets):
+        console().print(Text(KINDS[kind].what, style="bold"))
+        table = Table.grid(padding=(0, 1))
+        for least in (width + 2, len("built in"), len("170.1 MB")):
+            table.add_column(no_wrap=True, min_width=least)
+        for d in (d for d in sets if d["kind"] == kind):
+            licence = f" ({d['licence']})" if d["licence"] else ""
+            about = Text.assemble(d["about"], (licence, "dim"))
+            table.add_row(Text(f"  {d['name']}", style="cyan"), d["status"], _size(d), about)
+        console().print(table)
 
 
 def get_data(name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `data list`.")]) -> None:
@@ -62,19 +62,11 @@ def get_data(name: Annotated[str, typer.Argument(metavar="NAME", help="A name fr
     print(registry.get(name, progress=True))
 
 
-def _built_in(opener: Callable[..., Any], n_pairs: int) -> dict[str, Any]:
+def _built_in(name: str, opener: Callable[..., Any]) -> dict[str, Any]:
     """What is listed of data that the packages of this install give."""
-    return {
-        "name": opener.__name__,
-        "status": "built in",
-        "licence": "those of the packages",
-        "about": (opener.__doc__ or "").strip().splitlines()[0],
-        "bytes": 0,
-        "pairs": n_pairs,
-    }
+    about = " ".join((opener.__doc__ or "").split("\n\n")[0].split())
+    return {"name": name, "status": "built in", "licence": "", "about": about, "bytes": 0}
 
 
 def _size(entry: dict[str, Any]) -> str:
-    if entry["pairs"]:
-        return f"{entry['pairs']:,} pairs"
     return f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else ""

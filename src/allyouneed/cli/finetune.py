@@ -82,7 +82,7 @@ def finetune(
     after. After Ctrl-C the same command goes on.
     """
     from allyouneed.adaptation import finetuning
-    from allyouneed.data.chat_batches import encode_chats
+    from allyouneed.data.chats.batches import encode_chats
     from allyouneed.models import hub
 
     people = console(to_stderr=json)
@@ -144,7 +144,7 @@ def merge(
 
 def _chats(data: Path, eval: Path | None) -> "tuple[Sequence[Chat], Sequence[Chat]]":
     from allyouneed.adaptation.finetuning import hold_out
-    from allyouneed.data.chats import read_chats
+    from allyouneed.data.chats.files import read_chats
 
     return hold_out(read_chats(data)) if eval is None else (read_chats(data), read_chats(eval))
 

@@ -48,7 +48,7 @@ def index(
     Files are cut into passages of about 100 to 200 words. Interrupted, however abruptly, it leaves the index that was
     there, and the same command goes on with what was encoded so far.
     """
-    from allyouneed.data.cutting import documents
+    from allyouneed.data.passages.cutting import documents
     from allyouneed.retrieval import store
 
     kinds = {MINILM: "dense", "bm25": "bm25", "hybrid": "hybrid"}

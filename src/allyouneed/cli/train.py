@@ -107,7 +107,7 @@ def _images(data: str, size: int | None) -> "Images":
         return open_data(data, "images")
     if not Path(data).expanduser().is_dir():
         raise UserError(f"--size scales the pictures of a folder, and {data} is none")
-    from allyouneed.data.image_files import image_folder
+    from allyouneed.data.images.files import image_folder
 
     return image_folder(Path(data).expanduser(), size)
 

@@ -1,18 +1,14 @@
 """Corpora, tasks and public data sets, each split into train, tune and test.
 
-Opening data does not import torch, so what yields tensors is not named here: token batches are in `data.batch`,
-windows in `data.windows`, encoded sentence pairs in `data.translation`, generated problems in `data.tasks`, batches
-of images in `data.image_batches`.
+A folder for each kind of data: text, pairs, passages, images, chats, answers, preferences. Each has the type that
+studies read, named as the folder is; `files`, a user's own; `public`, what is downloaded; and its built-in sets by
+their names. `tasks` are generated problems. What yields tensors is not imported here, because opening data does not
+need torch: `batches` of each kind, `text.windows`, and `batch`, what token streams yield.
 """
 
-from allyouneed.data import corpora as corpora
 from allyouneed.data.cache import atomic_file as atomic_file
 from allyouneed.data.cache import atomic_write as atomic_write
 from allyouneed.data.cache import cache_dir as cache_dir
-from allyouneed.data.corpora import english_prose as english_prose
-from allyouneed.data.corpora import python_code as python_code
-from allyouneed.data.corpus import Corpus as Corpus
-from allyouneed.data.corpus import Text as Text
 from allyouneed.data.datasets import Dataset as Dataset
 from allyouneed.data.datasets import File as File
 from allyouneed.data.ngram import ngram_loss as ngram_loss
@@ -23,6 +19,11 @@ from allyouneed.data.pairs import Pairs as Pairs
 from allyouneed.data.registry import get as get
 from allyouneed.data.registry import list_datasets as list_datasets
 from allyouneed.data.registry import status as status
+from allyouneed.data.text import corpora as corpora
+from allyouneed.data.text.corpora import english_prose as english_prose
+from allyouneed.data.text.corpora import python_code as python_code
+from allyouneed.data.text.corpus import Corpus as Corpus
+from allyouneed.data.text.corpus import Text as Text
 
 __all__ = [
     "Corpus",

@@ -24,12 +24,13 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A public data set under the name that users type."""
+    """A public data set under the name that users type. `holds`: the names that studies open instead, if others."""
 
     name: str
     files: tuple[File, ...]
     licence: str
     about: str
+    holds: tuple[str, ...] = ()
 
 
 def _multi30k(path: str, size: int, sha256: str) -> File:
@@ -215,6 +216,7 @@ DATASETS = (
         ),
         licence="Apache-2.0",
         about="HEADLINES: 5,000 news headlines on gold, and whether its price goes up, down, neither, or is not told",
+        holds=("headlines",),
     ),
     Dataset(
         "sentence-classification",
@@ -226,7 +228,8 @@ DATASETS = (
             _sentences("TREC.train.all", 292_402, "c8183fd8c2a5cc4a9a1c56548d7c6410a8b71ed7843df9ef1f0a05cd7cf2fb3e"),
         ),
         licence="MIT (the repository)",
-        about="SST-2, film reviews that are good or bad (7,792 sentences); TREC, questions of six types (5,452)",
+        about="sst2: 7,792 sentences of film reviews, good or bad; trec: 5,452 questions of six types",
+        holds=("sst2", "trec"),
     ),
     Dataset(
         "hh-rlhf",

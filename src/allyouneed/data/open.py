@@ -1,6 +1,6 @@
 """Names and paths to data: what `--data` takes, and what a study opens."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from allyouneed.errors import UserError
 
 if TYPE_CHECKING:
-    from allyouneed.data.corpus import Corpus
     from allyouneed.data.pairs import Pairs
+    from allyouneed.data.text.corpus import Corpus
 
 BUILT_IN = (
     *("python_code", "english_prose", "number_words", "date_words", "digits", "shapes"),
@@ -48,22 +48,22 @@ KINDS: dict[str, Kind] = {
     "text": Kind(
         what="running text",
         named={
-            "python_code": _HERE + "corpora:python_code",
-            "english_prose": _HERE + "corpora:english_prose",
-            "tinyshakespeare": _HERE + "public_texts:tinyshakespeare",
-            "wikitext-2": _HERE + "public_texts:wikitext_2",
+            "python_code": _HERE + "text.corpora:python_code",
+            "english_prose": _HERE + "text.corpora:english_prose",
+            "tinyshakespeare": _HERE + "text.public:tinyshakespeare",
+            "wikitext-2": _HERE + "text.public:wikitext_2",
         },
-        path=_HERE + "text_files:text",
+        path=_HERE + "text.files:text",
         is_path="a text file or a folder of them",
     ),
     "pairs": Kind(
         what="sentence pairs",
         named={
-            "number_words": _HERE + "number_words:number_words",
-            "date_words": _HERE + "date_words:date_words",
-            "multi30k": _HERE + "multi30k:multi30k",
+            "number_words": _HERE + "pairs.number_words:number_words",
+            "date_words": _HERE + "pairs.date_words:date_words",
+            "multi30k": _HERE + "pairs.public:multi30k",
         },
-        path=_HERE + "pairs_file:pairs_file",
+        path=_HERE + "pairs.files:pairs_file",
         is_path="a file of lines source<TAB>target",
         variants=("source", "target"),
     ),
@@ -71,49 +71,49 @@ KINDS: dict[str, Kind] = {
         what="passages with questions",
         named={
             "biographies": _HERE + "tasks.biographies:biographies",
-            "docstring_pairs": _HERE + "docstring_pairs:docstring_pairs",
-            "cranfield": _HERE + "smart_collections:cranfield",
-            "medline": _HERE + "smart_collections:medline",
+            "docstring_pairs": _HERE + "passages.docstring_pairs:docstring_pairs",
+            "cranfield": _HERE + "passages.public:cranfield",
+            "medline": _HERE + "passages.public:medline",
         },
-        path=_HERE + "question_files:document_passages",
+        path=_HERE + "passages.files:document_passages",
         is_path="a text or markdown file or a folder of them",
     ),
     "images": Kind(
         what="images",
         named={
-            "digits": _HERE + "digits:digits",
-            "shapes": _HERE + "shapes:shapes",
-            "mnist": _HERE + "image_sets:mnist",
-            "cifar10": _HERE + "image_sets:cifar10",
+            "digits": _HERE + "images.digits:digits",
+            "shapes": _HERE + "images.shapes:shapes",
+            "mnist": _HERE + "images.public:mnist",
+            "cifar10": _HERE + "images.public:cifar10",
         },
-        path=_HERE + "image_files:image_folder",
+        path=_HERE + "images.files:image_folder",
         is_path="a folder of class folders, or of pictures without classes",
     ),
     "chats": Kind(
         what="conversations",
         named={
-            "docstring_chats": _HERE + "docstring_chats:docstring_chats",
-            "code_chats": _HERE + "docstring_chats:code_chats",
-            "sst2": _HERE + "labelled_sentences:sst2",
-            "trec": _HERE + "labelled_sentences:trec",
+            "docstring_chats": _HERE + "chats.docstring_chats:docstring_chats",
+            "code_chats": _HERE + "chats.docstring_chats:code_chats",
+            "sst2": _HERE + "chats.public:sst2",
+            "trec": _HERE + "chats.public:trec",
         },
-        path=_HERE + "chats:chats_file",
+        path=_HERE + "chats.files:chats_file",
         is_path='a file of lines {"messages": [...]} or {"prompt": ..., "completion": ...}',
     ),
     "answers": Kind(
         what="several models' answers to the same questions",
         named={
-            "routellm": _HERE + "public_answers:routellm",
-            "headlines": _HERE + "public_answers:headlines",
-            "frugalgpt": _HERE + "public_answers:headlines",
+            "routellm": _HERE + "answers.public:routellm",
+            "headlines": _HERE + "answers.public:headlines",
+            "frugalgpt": _HERE + "answers.public:headlines",
         },
-        path=_HERE + "answers:answers_file",
+        path=_HERE + "answers.files:answers_file",
         is_path='a file of lines {"query": ..., "answers": {"MODEL": {"text": ..., "cost": ..., "correct": ...}}}',
     ),
     "preferences": Kind(
         what="preferences between two answers",
-        named={"hh-rlhf": _HERE + "preferences:hh_rlhf"},
-        path=_HERE + "preferences:preferences_file",
+        named={"hh-rlhf": _HERE + "preferences.public:hh_rlhf"},
+        path=_HERE + "preferences.files:preferences_file",
         is_path='a file of lines {"prompt": ..., "chosen": ..., "rejected": ...}',
     ),
 }
@@ -155,6 +155,12 @@ def kind_of(name: str) -> str:
     return _kind_named(name) or ("pairs" if name.endswith(".tsv") else "text")
 
 
+def opener(name: str) -> Callable[..., Any]:
+    """What opens the data set of that name. Raises KeyError for a name that is not in KINDS."""
+    named = KINDS[kind_of(name)].named
+    return _function(named[_known(name, named) or name])
+
+
 def is_built_in(name: str) -> bool:
     """Whether a name stands for data that this install makes itself, so that other versions make other data."""
     return _known(name.partition(":")[0], BUILT_IN) is not None
@@ -178,7 +184,7 @@ def _variant(name: str, kind: Kind) -> list[str]:
     return parts
 
 
-def _function(spec: str) -> Any:
+def _function(spec: str) -> Callable[..., Any]:
     module, _, function = spec.partition(":")
     return getattr(import_module(module), function)
 

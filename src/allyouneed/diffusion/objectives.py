@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from allyouneed.data.image_batches import ImageBatch
+from allyouneed.data.images.batches import ImageBatch
 from allyouneed.diffusion.bound import Bound
 from allyouneed.diffusion.process import Process
 from allyouneed.diffusion.sampling import Denoise

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from allyouneed.data.cache import atomic_write
-from allyouneed.data.pixels import MODES
+from allyouneed.data.images.pixels import MODES
 from allyouneed.errors import UserError, require
 
 

@@ -13,6 +13,7 @@ from allyouneed.generation.sampling import Sampling
 from allyouneed.generation.speculative import speculative
 from allyouneed.generation.stop import Stop
 from allyouneed.tokenizers import CheckpointTokenizer, Incremental, Tokenizer
+from allyouneed.tokenizers.answers import shared_start
 
 
 def stream_text(
@@ -104,15 +105,9 @@ def score_texts(
     if isinstance(model, Begins):
         return score(model, [before] * len(continuations), [tokenizer.encode(text) for text in continuations])
     wholes = [tokenizer.encode(context + text, special=True) for text in continuations]
-    borders = [_common(before, whole) for whole in wholes]
+    borders = [shared_start(before, whole) for whole in wholes]
     contexts = [whole[:border] for whole, border in zip(wholes, borders)]
     return score(model, contexts, [whole[border:] for whole, border in zip(wholes, borders)])
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    pairs = enumerate(zip(one, other))
-    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _before(model: Writes, prompt: Sequence[int]) -> Sequence[int]:

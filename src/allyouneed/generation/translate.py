@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from allyouneed.data.translation import encode_pairs
+from allyouneed.data.pairs.batches import encode_pairs
 from allyouneed.generation.beam import beam_search
 from allyouneed.generation.reading import Reads, reading
 from allyouneed.tokenizers import Tokenizer

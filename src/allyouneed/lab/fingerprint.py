@@ -9,10 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from allyouneed.lab.engine import Engine, Options
 from allyouneed.lab.trials.executor import Display
 
 TOLERANCE = 1e-6
+SHORT = 20  # numbers: a longer list is kept as a few of its moments
 
 
 def fingerprint(reference: str, data: str | None = None) -> dict[str, dict[str, Any]]:
@@ -34,11 +37,24 @@ def fingerprint(reference: str, data: str | None = None) -> dict[str, dict[str, 
         if engine.executor.failures:
             failure = engine.executor.failures[0]
             raise RuntimeError(f"{reference}: {failure.trial}, {failure.arm} failed at smoke scale: {failure.reason}")
-    return {f"{r.trial}/{r.arm}": {"measurements": r.measurements, "log": r.log} for r in results}
+    return {f"{r.trial}/{r.arm}": brief({"measurements": r.measurements, "log": r.log}) for r in results}
+
+
+def brief(values: Any) -> Any:
+    """The same with every long list of numbers as its length, mean, deviation, and mean product with the position."""
+    if isinstance(values, dict):
+        return {name: brief(value) for name, value in values.items()}
+    if not isinstance(values, list):
+        return values
+    if len(values) <= SHORT or not all(isinstance(value, int | float) for value in values):
+        return [brief(value) for value in values]
+    x, place = np.array(values, dtype=float), np.linspace(0, 1, len(values))
+    return {"n": len(values), "mean": float(x.mean()), "deviation": float(x.std()), "ramp": float((x * place).mean())}
 
 
 def compare(recorded: dict[str, Any], now: dict[str, Any]) -> str:
     """ "same", or "moved: ..." with the first number that differs by more than the tolerance."""
+    recorded, now = brief(recorded), brief(now)
     if recorded.keys() != now.keys():
         names = ", ".join(sorted(recorded.keys() ^ now.keys()))
         return f"moved: not in both: {names}"

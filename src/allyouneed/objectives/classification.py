@@ -3,7 +3,7 @@
 from torch import nn
 
 from allyouneed.data.batch import IGNORE
-from allyouneed.data.image_batches import ImageBatch
+from allyouneed.data.images.batches import ImageBatch
 from allyouneed.objectives.cross_entropy import cross_entropy
 from allyouneed.objectives.loss import Loss
 

@@ -18,7 +18,8 @@ from allyouneed.blocks.positions import Rope
 from allyouneed.clients.client import Request
 from allyouneed.clients.local import Local
 from allyouneed.clients.metered import Price
-from allyouneed.data.answers import Log, log_of, read_log, write_log
+from allyouneed.data.answers.answers import Log, log_of
+from allyouneed.data.answers.files import read_log, write_log
 from allyouneed.data.batch import TokenBatch
 from allyouneed.data.stream import NumberedStream
 from allyouneed.data.tasks import Arithmetic, Mixture, SpelledArithmetic

@@ -23,7 +23,8 @@ from scipy.sparse import csr_matrix, hstack
 from scipy.special import softmax
 
 from allyouneed.agents.text_classifier import NGrams, fit_logistic, fit_text_classifier
-from allyouneed.data.answers import Answers, Log, log_of, read_log, write_log
+from allyouneed.data.answers.answers import Answers, Log, log_of
+from allyouneed.data.answers.files import read_log, write_log
 from allyouneed.models import EncoderConfig
 from allyouneed.models.flops import flops_a_token
 from allyouneed.models.hub import load, tokenizer

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from allyouneed.blocks import Attention, Learned, LMHead, Patches
 from allyouneed.blocks.protocols import PositionsConfig
 from allyouneed.data.images import Images, Pictures
-from allyouneed.data.pixels import Preprocessing, read_picture, scaled
+from allyouneed.data.images.pixels import Preprocessing, read_picture, scaled
 from allyouneed.errors import UserError
 from allyouneed.models import VisionConfig, VisionEncoder, evaluation_mode, hub
 from allyouneed.models.rollout import rollout_of

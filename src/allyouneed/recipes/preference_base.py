@@ -8,9 +8,9 @@ import numpy as np
 from allyouneed.alignment import sft_on_chosen
 from allyouneed.blocks import RMSNorm, Rope, SwiGLU
 from allyouneed.data.cache import atomic_write
-from allyouneed.data.preference_batches import encode_texts
 from allyouneed.data.preferences import Preferences
-from allyouneed.data.windows import Windows
+from allyouneed.data.preferences.batches import encode_texts
+from allyouneed.data.text.windows import Windows
 from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.models.hub import save, tokenizer
 from allyouneed.objectives import causal_lm

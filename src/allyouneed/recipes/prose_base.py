@@ -1,7 +1,7 @@
 """A small language model of English prose: the base that studies of adaptation share.
 
-It has read what sympy, networkx and numpy document, and nothing of scipy, of which `data.docstring_chats` are made. In
-Llama's shape with biases, and with a vocabulary of its own (extra "tokenizers").
+It has read what sympy, networkx and numpy document, and nothing of scipy, of which `data.chats.docstring_chats` are
+made. In Llama's shape with biases, and with a vocabulary of its own (extra "tokenizers").
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from jaxtyping import Int
 from safetensors.numpy import load_file, save_file
 
 from allyouneed.blocks import Attention, RMSNorm, Rope, SwiGLU
-from allyouneed.data.build import SPLITS, in_splits, without_repeats
 from allyouneed.data.cache import atomic_write
-from allyouneed.data.corpora import docstrings
+from allyouneed.data.documents import SPLITS, in_splits, without_repeats
 from allyouneed.data.ngram import ngram_loss
-from allyouneed.data.windows import Windows
+from allyouneed.data.text.corpora import docstrings
+from allyouneed.data.text.windows import Windows
 from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.models.hub import save
 from allyouneed.objectives import causal_lm

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from allyouneed.data.cache import atomic_write, make_folder
-from allyouneed.data.cutting import Cut, as_text, cut
+from allyouneed.data.passages.cutting import Cut, as_text, cut
 from allyouneed.errors import UserError
 from allyouneed.retrieval.bm25 import BM25, WordCounts
 from allyouneed.retrieval.dense import DenseRetriever, Encode

@@ -30,7 +30,7 @@ def answer_tokens(tokenizer: CheckpointTokenizer, chat: Chat) -> tuple[list[int]
     if "messages" not in chat:
         before = tokenizer.encode(chat["prompt"], special=True)
         tokens = tokenizer.encode(chat["prompt"] + chat["completion"], special=True)
-        border = _common(before, tokens)
+        border = shared_start(before, tokens)
         scored = [place >= border for place in range(len(tokens))]
     else:
         tokens, scored = _of_messages(tokenizer, chat["messages"])
@@ -71,8 +71,8 @@ def _of_messages(tokenizer: CheckpointTokenizer, messages: Sequence[Mapping[str,
         answered = tokenizer.chat(messages[: place + 1], add_generation_prompt=False)
         if not text.startswith(answered):
             continue
-        first = _common(tokenizer.encode(text[: _common(asked, text)]), tokens)
-        last = _common(tokenizer.encode(answered), tokens)
+        first = shared_start(tokenizer.encode(text[: shared_start(asked, text)]), tokens)
+        last = shared_start(tokenizer.encode(answered), tokens)
         ends = [i for i in range(first, last) if tokens[i] in tokenizer.eos_ids]
         for i in range(first, ends[-1] + 1 if ends else last):  # what follows the end is never written
             scored[i] = True
@@ -88,6 +88,6 @@ def _answers(messages: Sequence[Mapping[str, Any]]) -> list[int]:
     return places
 
 
-def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How much both begin with."""
+def shared_start(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many tokens (or characters) both begin with."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))

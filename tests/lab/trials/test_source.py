@@ -49,7 +49,7 @@ PACKAGE = {
     "blocks/alibi.py": "class Alibi: slope = 8",
     "helpers.py": "SIZE = 2\ndef helper(x): return x",
     "data/__init__.py": "from house.data import corpora as corpora",
-    "data/corpora.py": "PACKAGES = ('numpy', 'no-such-package')\ndef text(): return 'words'",
+    "data/text/corpora.py": "PACKAGES = ('numpy', 'no-such-package')\ndef text(): return 'words'",
     "recipes/plain/tools.py": "def tool(): return 1",
 }
 
@@ -502,7 +502,7 @@ def test_a_class_of_an_installed_package_counts_by_its_version():
 
 ROPE_STUDY = """
     from allyouneed.blocks.positions.{module} import {name}
-    from allyouneed.data import corpora
+    from allyouneed.data.text import corpora
     from allyouneed.lab import Study
     from allyouneed.models import Decoder, DecoderConfig
     from allyouneed.objectives import causal_lm

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allyouneed.data.corpus import Corpus
+    from allyouneed.data.text.corpus import Corpus
 
 
 class Run:

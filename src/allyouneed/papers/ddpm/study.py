@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from allyouneed.data.image_batches import ImageBatch
+from allyouneed.data.images.batches import ImageBatch
 from allyouneed.diffusion import (
     DDIM,
     Ancestral,

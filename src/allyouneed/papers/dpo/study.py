@@ -37,7 +37,7 @@ from allyouneed.alignment import (
 )
 from allyouneed.alignment.enumeration import ExactReward, Nothing, exact_policy
 from allyouneed.data import ngram_loss
-from allyouneed.data.preference_batches import encode_preferences, encode_texts
+from allyouneed.data.preferences.batches import encode_preferences, encode_texts
 from allyouneed.data.tasks.enumerable import Enumerable, best_of, expected, kl, most_reward, tilted, with_start
 from allyouneed.lab import Study
 from allyouneed.models import Decoder, hub

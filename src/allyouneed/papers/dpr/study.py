@@ -29,10 +29,10 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from allyouneed.blocks import FirstToken, Learned, NoHead
+from allyouneed.data.pairs.batches import Ragged
 from allyouneed.data.passages import Passages, Questions
-from allyouneed.data.question_files import with_questions
+from allyouneed.data.passages.files import with_questions
 from allyouneed.data.tasks.biographies import FAMILIAR, NEW
-from allyouneed.data.translation import Ragged
 from allyouneed.errors import UserError
 from allyouneed.lab import Study
 from allyouneed.lab.judging.evidence import ClaimError

@@ -26,10 +26,10 @@ from allyouneed.adaptation import ALL_LINEAR, Lora, add_adapter, merge, remove_a
 from allyouneed.adaptation.classifier import Classifier, classify_texts
 from allyouneed.blocks import Attention, Gelu, Learned
 from allyouneed.data.batch import TokenBatch
-from allyouneed.data.chat_batches import encode_chats
-from allyouneed.data.docstring_chats import code_chats
-from allyouneed.data.labelled_batches import label_texts
-from allyouneed.data.windows import Windows
+from allyouneed.data.chats.batches import encode_chats
+from allyouneed.data.chats.docstring_chats import code_chats
+from allyouneed.data.chats.labelled_batches import label_texts
+from allyouneed.data.text.windows import Windows
 from allyouneed.errors import UserError
 from allyouneed.generation import generate
 from allyouneed.lab import Study, grid

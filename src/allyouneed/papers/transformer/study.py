@@ -32,7 +32,7 @@ from allyouneed.blocks.positions.sinusoidal import sinusoids
 from allyouneed.blocks.protocols import PositionsConfig
 from allyouneed.blocks.residual import PostNorm
 from allyouneed.data import ngram_loss
-from allyouneed.data.translation import encode_pairs
+from allyouneed.data.pairs.batches import encode_pairs
 from allyouneed.errors import require
 from allyouneed.generation import bleu, exact_match
 from allyouneed.generation import translate as write

@@ -29,7 +29,7 @@ from torch import nn
 
 from allyouneed.blocks import Learned, NoPositions
 from allyouneed.blocks.protocols import PositionScheme
-from allyouneed.data.image_batches import ImageBatch
+from allyouneed.data.images.batches import ImageBatch
 from allyouneed.lab import Study, grid
 from allyouneed.lab.judging.statistics import t_interval
 from allyouneed.models import VisionEncoder
