@@ -11,7 +11,7 @@ from allyouneed.errors import UserError
 from allyouneed.lab import Study
 from allyouneed.lab.engine import Options, run_study
 from allyouneed.lab.loading import load_study
-from allyouneed.lab.reports import records
+from allyouneed.lab.reports import records, summary
 from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
 from allyouneed.lab.trials.jobs import Job, Setting
 
@@ -199,7 +199,9 @@ def test_a_scale_may_leave_claims_out_unless_they_are_asked_for(tmp_path: Path):
     assert {j.id: j.word for j in outcome.judgements} == {"C1": "holds", "C2": "not run"}
     assert "not judged at this scale" in outcome.judgements[1].reason
     assert not outcome.failures
+    assert (outcome.elsewhere, summary.headline(outcome)) == (["C2"], "choosy at laptop scale: 1 holds")
     asked = choosy(tmp_path, claims=("C2",))
+    assert asked.claim_digests["C2"] == outcome.claim_digests["C2"]
     assert [f.trial for f in asked.failures] == ["never", "never"]
 
 

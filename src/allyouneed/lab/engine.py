@@ -270,7 +270,7 @@ class Engine:
             tuned=self.tuned,
             sample=_sample(trials, results),
             digests={name: d.sha256 for name, d in digest.items()},
-            claim_digests={claim.id: self.plan.digests.claim(self.study.claims[claim.id]) for claim in self.claims},
+            claim_digests={claim.id: self.plan.digests.claim(claim.id) for claim in self.claims},
             packages={name: version for d in digest.values() for name, version in d.packages.items()},
             machine=machine(),
             ran=self.executor.ran,
@@ -364,7 +364,8 @@ class FirstShown:
     def _key(self, claim: Claim) -> str:
         study, plan = self.plan.study, self.plan
         trials = [self.digests[name] for name in claim.trials if name in self.digests]
-        what = [study.paper, claim.id, plan.digests.claim(claim), scale_values(plan.scale), plan.data_version, trials]
+        what = [study.paper, claim.id, plan.digests.claim(claim.id), scale_values(plan.scale)]
+        what += [plan.data_version, trials]
         where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
         where += [plan.inputs] if plan.inputs else []
         return hashlib.sha256(json.dumps([what, *where], default=str).encode()).hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from allyouneed.errors import UserError
+from allyouneed.lab.judging.claims import ELSEWHERE
 from allyouneed.lab.reports import records
 from allyouneed.lab.reports.records import Now, Record
 
@@ -170,3 +171,12 @@ def test_lists_of_numbers_take_one_line_and_texts_stay_as_they_are():
     text = records.numbers_on_one_line(json.dumps(values, indent=1))
     assert json.loads(text) == values
     assert '"a": [1.5, 2]' in text
+
+
+def test_a_claim_that_the_record_left_to_other_data_may_change(record):
+    left, *others = record.values["judgements"]
+    left = left | {"word": "not run", "reason": ELSEWHERE, "evidence": None}
+    elsewhere = replace(record, values=record.values | {"judgements": [left, *others]})
+    changed = now(record, claim_digests=record.values["claim_digests"] | {left["id"]: "another"})
+    assert records.status_against(record, changed).startswith(f"claim changed: {left['id']}")
+    assert records.status_against(elsewhere, changed) == "current"

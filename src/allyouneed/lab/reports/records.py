@@ -181,7 +181,7 @@ def status(record: Record) -> str:
         cpu=machine()["cpu"],
         packages={name: version for digest in digests.values() for name, version in digest.packages.items()},
         digests={name: digest.sha256 for name, digest in digests.items()},
-        claim_digests={claim.id: of.claim(claim) for claim in study.claims.values()},
+        claim_digests={id: of.claim(id) for id in study.claims},
         fingerprint=lambda: fingerprint(where, record.data),
     )
     try:
@@ -195,7 +195,9 @@ def status_against(record: Record, now: Now) -> str:
     from allyouneed.lab.fingerprint import compare
 
     claims = record.values["claim_digests"]
-    changed = [id for id in {**claims, **now.claim_digests} if claims.get(id) != now.claim_digests.get(id)]
+    elsewhere = {judgement.id for judgement in record.judgements if judgement.elsewhere}
+    here = [id for id in {**claims, **now.claim_digests} if id not in elsewhere]
+    changed = [id for id in here if claims.get(id) != now.claim_digests.get(id)]
     if changed:
         return f"claim changed: {', '.join(changed)} differ from what was recorded"
     recorded_scale = record.values["scale"]

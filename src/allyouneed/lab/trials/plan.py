@@ -45,14 +45,14 @@ class Digests:
             self._trials[trial.name] = _joined([self._function(trial), *values])
         return self._trials[trial.name]
 
-    def claim(self, claim: Claim) -> str:
+    def claim(self, id: str) -> str:
         """The digest of a claim: its wording, its predicate, the trials it reads and the gates before it.
 
         Modules that the trials reach as well do not count here: what they do shows in the trials' behaviour.
         """
-        if claim.id not in self._claims:
-            self._claims[claim.id] = self._of_claim(claim)
-        return self._claims[claim.id]
+        if id not in self._claims:
+            self._claims[id] = self._of_claim(self.study.claims[id])
+        return self._claims[id]
 
     def _of_claim(self, claim: Claim) -> str:
         shown = {module for name in claim.trials for module in self.trial(self.study.trials[name]).modules}

@@ -14,7 +14,7 @@ held-out pairs tell where to stop (C6).
 
 On people's preferences between dialogues (hh-rlhf) a decoder of a million weights, made from the 1,600 train pairs
 alone, stands in for a language model. It says of new pairs which answer is the better. The figure to reach is 0.55 of
-them; always taking the shorter answer is right in about 0.55, too.
+them; always taking the shorter answer was right in about 0.55 of all pairs, too.
 """
 
 import math
