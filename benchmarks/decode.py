@@ -1,7 +1,7 @@
 """Writing on from a prompt and reading one, against transformers, with the same weights.
 
     python benchmarks/decode.py gpt2 float32      # GPT-2 small's shape, random weights
-    python benchmarks/decode.py llama bfloat16    # Llama's shape of 1.1 billion weights (TinyLlama's)
+    python benchmarks/decode.py llama bfloat16 3  # Llama's shape of 1.1 billion weights (TinyLlama's), 3 rounds of 7
 
 Greedy decoding of 32 tokens after 16, one row and eight; and a prompt of 512 up to its last logits. "Tuned"
 is transformers with the matrix setting that ours is given (oneDNN's products for float32).
@@ -18,7 +18,7 @@ from _side_by_side import alternate, conditions, table, write
 
 import allyouneed as ayn
 
-NEW, BEFORE, PROMPT, ROUNDS = 32, 16, 512, 7
+NEW, BEFORE, PROMPT = 32, 16, 512
 SHAPES: dict[str, Any] = {
     "gpt2": transformers.GPT2Config(),
     "llama": transformers.LlamaConfig(
@@ -42,7 +42,7 @@ def with_products(precision: str, run: Callable[[], object]) -> Callable[[], obj
     return call
 
 
-def main(shape: str, dtype: str) -> None:
+def main(shape: str, dtype: str, rounds: str = "7") -> None:
     kind = getattr(torch, dtype)
     config = SHAPES[shape]
     config.eos_token_id = config.bos_token_id = config.pad_token_id = None
@@ -56,12 +56,13 @@ def main(shape: str, dtype: str) -> None:
     generator = torch.Generator().manual_seed(1)
     for batch in (1, 8):
         tokens = torch.randint(config.vocab_size, (batch, BEFORE), generator=generator)
-        parts.append(decoding(theirs, ours, tokens))
-    parts.append(prefill(theirs, ours, torch.randint(config.vocab_size, (1, PROMPT), generator=generator)))
+        parts.append(decoding(theirs, ours, tokens, int(rounds)))
+    tokens = torch.randint(config.vocab_size, (1, PROMPT), generator=generator)
+    parts.append(prefill(theirs, ours, tokens, int(rounds)))
     write(f"decode_{shape}_{dtype}", "\n\n".join(parts))
 
 
-def decoding(theirs: Any, ours: Any, tokens: torch.Tensor) -> str:
+def decoding(theirs: Any, ours: Any, tokens: torch.Tensor, n_rounds: int) -> str:
     def reference() -> torch.Tensor:
         mask = torch.ones_like(tokens)
         with torch.inference_mode():
@@ -77,14 +78,14 @@ def decoding(theirs: Any, ours: Any, tokens: torch.Tensor) -> str:
         "ours": with_products("highest", mine),
         "ours tuned": with_products("medium", mine),
     }
-    rounds = alternate(contenders, ROUNDS)
+    rounds = alternate(contenders, n_rounds)
     return (
         f"## Batch {len(tokens)}\n\n{table(rounds, 'transformers tuned', NEW * len(tokens), 'tokens')}\n\n"
         f"{NEW} greedy tokens after {BEFORE}; of these {equal:.0%} equal. {conditions(rounds)}"
     )
 
 
-def prefill(theirs: Any, ours: Any, tokens: torch.Tensor) -> str:
+def prefill(theirs: Any, ours: Any, tokens: torch.Tensor, n_rounds: int) -> str:
     @torch.inference_mode()
     def reference() -> torch.Tensor:
         return theirs(tokens, use_cache=True, logits_to_keep=1).logits[:, -1]
@@ -106,7 +107,7 @@ def prefill(theirs: Any, ours: Any, tokens: torch.Tensor) -> str:
         "ours": with_products("highest", mine),
         "ours tuned": with_products("medium", mine),
     }
-    rounds = alternate(contenders, ROUNDS)
+    rounds = alternate(contenders, n_rounds)
     return (
         f"## A prompt of {PROMPT}\n\n{table(rounds, 'transformers tuned', PROMPT, 'tokens')}\n\n"
         f"Up to the last token's logits, with a cache; {apart:.1e} apart. {conditions(rounds)}"
