@@ -81,7 +81,7 @@ def decoding(theirs: Any, ours: Any, tokens: torch.Tensor, n_rounds: int) -> str
     rounds = alternate(contenders, n_rounds)
     return (
         f"## Batch {len(tokens)}\n\n{table(rounds, 'transformers tuned', NEW * len(tokens), 'tokens')}\n\n"
-        f"{NEW} greedy tokens after {BEFORE}; of these {equal:.0%} equal. {conditions(rounds)}"
+        f"{NEW} greedy tokens after {BEFORE}; with the prompt {equal:.0%} of them are equal. {conditions(rounds)}"
     )
 
 
