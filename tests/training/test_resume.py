@@ -1,6 +1,7 @@
 """Killed and resumed equals never stopped, bit for bit; nothing is ever lost but the time since the last save."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from allyouneed.errors import UserError
 from allyouneed.training import NonFiniteLoss, fit
@@ -172,3 +174,31 @@ def test_a_stream_without_a_state_cannot_be_resumed(tiny, tmp_path):
     batch = {"tokens": torch.zeros(2, 3, dtype=torch.long), "targets": torch.zeros(2, 3, dtype=torch.long)}
     with pytest.raises(TypeError, match="stream needs state_dict"):
         fit(tiny.TinyLM(), tiny.next_token, iter([batch]), max_steps=1, lr=0.1, dir=tmp_path)
+
+
+def frozen_training(tiny, dir, stop_at=None):
+    """The embedding is frozen, and moved by hand in every step; the norm's bias is frozen and left alone."""
+
+    def move(step, model):
+        model.embedding.weight += 0.01 * step
+        press_ctrl_c_at(stop_at)(step, model)
+
+    model = tiny.TinyLM()
+    model.embedding.weight.requires_grad_(False)
+    model.norm.bias.requires_grad_(False)
+    fit(model, tiny.next_token, tiny.SelfPlay(model), max_steps=5, lr=0.1, after_step=[torch.no_grad()(move)], dir=dir)
+    return model
+
+
+def test_what_is_frozen_is_saved_only_if_it_has_moved(tiny, tmp_path):
+    whole = frozen_training(tiny, None)
+    with pytest.raises(KeyboardInterrupt):
+        frozen_training(tiny, tmp_path, stop_at=3)
+    saved = {tensor.shape for tensor in load_file(tmp_path / "step-3" / "tensors.safetensors").values()}
+    assert whole.embedding.weight.shape in saved
+    names = json.loads((tmp_path / "step-3" / "state.json").read_text())["state"]["training"]["model"]
+    assert "norm.weight" in str(names)
+    assert "norm.bias" not in str(names)
+    resumed = frozen_training(tiny, tmp_path)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], tensor), name

@@ -1,12 +1,14 @@
 """When a training is saved, and how it is found again."""
 
+import hashlib
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 from allyouneed.errors import UserError
 from allyouneed.training.checkpoint import Checkpoints
-from allyouneed.training.state import TrainingState, weights_digest
+from allyouneed.training.state import TrainingState, tensor_digests
 from allyouneed.training.stream import Saved
 
 
@@ -23,7 +25,9 @@ class Keeper:
                 kind = type(part).__name__
                 raise TypeError(f"to be resumed, {name} needs state_dict and load_state_dict; {kind} lacks them")
         self._checkpoints, self._state, self._seconds = Checkpoints(folder), state, seconds
-        self._signature = {**settings, "weights at the start (sha256)": weights_digest(state.model)}
+        self._start = tensor_digests(state.model)
+        start = hashlib.sha256(json.dumps(self._start).encode()).hexdigest()
+        self._signature = {**settings, "weights at the start (sha256)": start}
         self._saved_at = time.monotonic()
 
     def restore(self) -> None:
@@ -42,7 +46,7 @@ class Keeper:
     def save_if_due(self, at_once: bool = False) -> None:
         """Save the training as it stands, if asked to at once or if the last time was long enough ago."""
         if at_once or time.monotonic() - self._saved_at >= self._seconds:
-            saved = {"signature": self._signature, "training": self._state.state_dict()}
+            saved = {"signature": self._signature, "training": self._state.state_dict(self._start)}
             self._checkpoints.save(self._state.step, saved)
             self._saved_at = time.monotonic()
 

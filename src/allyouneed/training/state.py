@@ -26,12 +26,20 @@ class TrainingState:
         self.step = 0
         self.log: list[dict[str, Any]] = []
 
-    def state_dict(self) -> dict[str, Any]:
-        """The state as a nest that a checkpoint can hold; the optimiser's part goes by parameter name."""
+    def state_dict(self, start: Mapping[str, str]) -> dict[str, Any]:
+        """The state as a nest that a checkpoint can hold; the optimiser's part goes by parameter name.
+
+        start: the digests of the model's tensors where training began. What is frozen and as it was is left out: the
+        next process has it, too, or it would be another training.
+        """
         return {
             "step": self.step,
             "log": self.log,
-            "model": dict(_named_tensors(self.model)),
+            "model": {
+                name: tensor
+                for name, tensor in _named_tensors(self.model)
+                if tensor.requires_grad or _digest(tensor) != start[name]
+            },
             "optimizer": {
                 name: self.optimizer.state[parameter]
                 for name, parameter in self.model.named_parameters()
@@ -43,9 +51,11 @@ class TrainingState:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put everything back; the generators last, so that nothing restored draws from them."""
-        for name, tensor in _named_tensors(self.model):
-            tensor.copy_(state["model"][name])
+        """Put everything back in a model that is as it was at the start; the generators last, so that nothing restored
+        draws from them."""
+        tensors = dict(_named_tensors(self.model))
+        for name, saved in state["model"].items():
+            tensors[name].copy_(saved)
         parameters = dict(self.model.named_parameters())
         for name, slots in state["optimizer"].items():
             # Fused AdamW keeps all its slots, its step counter too, on the parameter's device.
@@ -56,13 +66,15 @@ class TrainingState:
         set_rng_state(state["rng"], self.device)
 
 
-def weights_digest(model: nn.Module) -> str:
-    """sha256 of the model's tensors: names, shapes, types and values."""
-    digest = hashlib.sha256()
-    for name, tensor in _named_tensors(model):
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tuple(plain.shape)} {plain.dtype}".encode())
-        digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())
+def tensor_digests(model: nn.Module) -> dict[str, str]:
+    """sha256 of each of the model's tensors by its name: shape, type and values."""
+    return {name: _digest(tensor) for name, tensor in _named_tensors(model)}
+
+
+def _digest(tensor: Tensor) -> str:
+    plain = tensor.detach().cpu().contiguous()
+    digest = hashlib.sha256(f"{tuple(plain.shape)} {plain.dtype}".encode())
+    digest.update(memoryview(plain.flatten().view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
