@@ -546,3 +546,20 @@ def test_a_recorded_value_that_the_grid_no_longer_has_is_searched_for_anew(tmp_p
     file.write_text(file.read_text().replace("[0.0, 0.001, 0.002]", "[0.001, 0.002]"))
     again = run(file, tmp_path / "runs")
     assert {(t.source, t.values["pause"]) for t in again.tuned} == {("searched", 0.001)}
+
+
+def test_a_module_that_trials_vouch_for_may_be_moved(tmp_path):
+    file = write_coin(tmp_path)
+    text = file.read_text()
+    text = text.replace('m.above("heads", 0.0)', 'm.above("heads", bar())')
+    text = text.replace("rng.random() < bias", "rng.random() < bias + bar()")
+    head, imports, rest = text.partition("import ")
+
+    def claims_with(module, name):
+        (tmp_path / f"{module}.py").write_text("def bar():\n    return 0.0\n\n\ndef other():\n    return 0.0\n")
+        file.write_text(f"{head}from {module} import {name} as bar\n{imports}{rest}")
+        return run(file, tmp_path / "runs").claim_digests
+
+    before = claims_with("shared", "bar")
+    assert claims_with("moved", "bar") == before
+    assert claims_with("moved", "other") != before

@@ -364,7 +364,7 @@ class FirstShown:
     def _key(self, claim: Claim) -> str:
         study, plan = self.plan.study, self.plan
         trials = [self.digests[name] for name in claim.trials if name in self.digests]
-        what = [study.paper, claim.id, plan.digests.claim(claim.id), scale_values(plan.scale)]
+        what: list[Any] = [study.paper, claim.id, plan.digests.claim(claim.id), scale_values(plan.scale)]
         what += [plan.data_version, trials]
         where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
         where += [plan.inputs] if plan.inputs else []

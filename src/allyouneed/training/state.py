@@ -74,7 +74,7 @@ def tensor_digests(model: nn.Module) -> dict[str, str]:
 def _digest(tensor: Tensor) -> str:
     plain = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{tuple(plain.shape)} {plain.dtype}".encode())
-    digest.update(memoryview(plain.flatten().view(torch.uint8).numpy()))
+    digest.update(plain.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -49,7 +49,7 @@ PACKAGE = {
     "blocks/alibi.py": "class Alibi: slope = 8",
     "helpers.py": "SIZE = 2\ndef helper(x): return x",
     "data/__init__.py": "from house.data import corpora as corpora",
-    "data/text/corpora.py": "PACKAGES = ('numpy', 'no-such-package')\ndef text(): return 'words'",
+    "data/corpora.py": "PACKAGES = ('numpy', 'no-such-package')\ndef text(): return 'words'",
     "recipes/plain/tools.py": "def tool(): return 1",
 }
 

@@ -80,7 +80,7 @@ class _Reach:
     def __init__(self, roots: Roots) -> None:
         self.finder = Finder(roots)
         self.counted: dict[Module, set[int]] = defaultdict(set)
-        self.ways: dict[Module, set[str]] = defaultdict(set)
+        self.ways: dict[Module, set[tuple[str, Place | Import]]] = defaultdict(set)
         self.packages: set[str] = set()
         self.pending: list[tuple[Module, int]] = []
 
@@ -120,7 +120,7 @@ class _Reach:
             for use in statement.uses:
                 self._follow_use(module, statement, use)
         counted = [m for m in self.counted if m.by_name or m.name not in apart_from]
-        texts = sorted((module.name, self._text(module)) for module in counted)
+        texts = sorted((module.name, self._text(module, apart_from)) for module in counted)
         return Digest(
             sha256=hashlib.sha256(json.dumps([texts, values]).encode()).hexdigest(),
             modules=sorted({name for name, _ in texts}),
@@ -155,13 +155,22 @@ class _Reach:
             way += f".{attributes[0]}"
             place = self.finder.attribute(place.module, attributes.pop(0), f"{module.path}:{use.line}")
         # Where names lead is part of a module's text: swapping two imports changes it.
-        self.ways[module].add(f"{way} = {place or (imported.module, imported.attribute)}")
+        self.ways[module].add((way, place or imported))
         if place:
             self.count(place, as_value=use is not None)
 
-    def _text(self, module: Module) -> str:
+    def _text(self, module: Module, apart_from: Collection[str]) -> str:
         statements = module.source.statements
-        return "\n".join([*(statements[i].text for i in sorted(self.counted[module])), *sorted(self.ways[module])])
+        ways = sorted({f"{way} = {_end(place, apart_from)}" for way, place in self.ways[module]})
+        return "\n".join([*(statements[i].text for i in sorted(self.counted[module])), *ways])
+
+
+def _end(place: Place | Import, apart_from: Collection[str]) -> str:
+    """Where a way ends, in words; of a module that does not count only the name in it, so that it may be moved."""
+    if isinstance(place, Import):
+        return str((place.module, place.attribute))
+    moves = place.module.name in apart_from and not place.module.by_name
+    return str(place.name) if moves else str(place)
 
 
 def _described(value: Any, reach: _Reach) -> Any:

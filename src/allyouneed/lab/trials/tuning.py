@@ -46,7 +46,7 @@ def choose(tune: Tune, trial: str, arm: str, measured: list[tuple[dict[str, Any]
     warnings = diverged + tuple(
         f"the best {name} of {arm} lies on the edge of its grid ({best[name]}): widen it with --grid"
         for name, options in tune.values.items()
-        if len(options) > 1 and _on_edge(best[name], options)
+        if len(options) > 1 and _on_edge(best[name], options) and any(mean != loss for _, mean in tried)
     )
     return Tuned(trial, arm, best, "searched", warnings, tuple(tried))
 
