@@ -542,7 +542,9 @@ def loss_by_trained_weights(m):
             losses, n = of_target.values("loss", name), of_target.values("weights", name)[0]
             colour = f"C{1 + list(LEARNERS).index(name) if not name.startswith('q,v') else 0}"
             axes.plot([n] * len(losses), losses, "o", markersize=4, alpha=0.5, color=colour)
-            axes.annotate(name, (n, losses.max()), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+            below = name == "biases"  # which stands where a LoRA does
+            spot = (n, losses.min() if below else losses.max())
+            axes.annotate(name, spot, (0, -13 if below else 6), textcoords="offset points", ha="center", fontsize=8)
             means[n] = losses.mean() if name.startswith("q,v") else math.nan
         axes.plot([n for n in means if means[n] == means[n]], [v for v in means.values() if v == v], color="C0")
         axes.margins(x=0.12, y=0.15)
