@@ -16,7 +16,7 @@ from allyouneed.data.chats.batches import EncodedChats
 from allyouneed.generation import write_texts
 from allyouneed.generation.sampling import Sampling
 from allyouneed.models import Decoder
-from allyouneed.objectives import causal_lm
+from allyouneed.objectives import Objective, causal_lm
 from allyouneed.tokenizers import CheckpointTokenizer
 from allyouneed.tokenizers.answers import Chat, last_answer, last_question, prompt_tokens
 from allyouneed.training import evaluate, fit
@@ -167,17 +167,32 @@ def compared(job: Job, before: Sequence[str], after: Sequence[str]) -> list[Answ
 
 
 def learn(job: Job, dir: Path | None, log: Callable[..., Any]) -> None:
-    """Train what of the model is not frozen, with little decay and a rate that falls to a tenth, as is usual in
-    fine-tuning. `dir` and `log` are those of `fit`, which says what is raised."""
-    settings = job.settings
+    """Train what of the model is not frozen. `dir` and `log` are those of `fit`, which says what is raised."""
+    stream = job.train.stream(job.settings.batch_size, job.settings.seed)
+    tune(job.model, causal_lm, stream, job.settings, warmup=WARMUP, weight_decay=0.01, dir=dir, log=log)
+
+
+def tune(
+    model: Decoder,
+    objective: Objective,
+    stream: Iterator[Any],
+    settings: Settings,
+    *,
+    warmup: float,
+    weight_decay: float,
+    dir: Path | None,
+    log: Callable[..., Any],
+) -> None:
+    """`fit` as is usual in fine-tuning: a rate that falls to a tenth after a share of the steps, and slow averages. The
+    model is left in evaluation mode."""
     fit(
-        job.model,
-        causal_lm,
-        job.train.stream(settings.batch_size, settings.seed),
+        model,
+        objective,
+        stream,
         max_steps=settings.max_steps,
         lr=settings.lr,
-        warmup_steps=math.ceil(WARMUP * settings.max_steps),
-        weight_decay=0.01,
+        warmup_steps=math.ceil(warmup * settings.max_steps),
+        weight_decay=weight_decay,
         betas=(0.9, 0.999),
         micro_batch_size=settings.micro_batch_size,
         seed=settings.seed,
@@ -185,4 +200,4 @@ def learn(job: Job, dir: Path | None, log: Callable[..., Any]) -> None:
         log_every=1,
         dir=dir,
     )
-    job.model.eval()
+    model.eval()

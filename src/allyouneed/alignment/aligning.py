@@ -1,6 +1,5 @@
 """Aligning a decoder with a file of preferences: what is held out, the training, and what it has changed."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,33 +8,24 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from allyouneed.adaptation import Lora
-from allyouneed.adaptation.finetuning import hold_out
+from allyouneed.adaptation import finetuning
 from allyouneed.adaptation.memory import Training
 from allyouneed.alignment.preferences import LOSSES
 from allyouneed.alignment.references import logprobs_of
 from allyouneed.data.preferences import PreferencePair
 from allyouneed.data.preferences.batches import EncodedPreferences
 from allyouneed.models import Decoder
-from allyouneed.training import fit
 
 EVALUATED = 8  # pairs at a time
 WARMUP = 0.1  # of the steps
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a training goes. loss: a name of LOSSES. lora: None trains all weights. batch_size: pairs in a step;
-    micro_batch_size: so many of them at a time (None: all)."""
+class Settings(finetuning.Settings):
+    """How a training goes: that of a fine-tuning, by a loss (a name of LOSSES); sizes count pairs."""
 
     loss: str
     beta: float
-    lora: Lora | None
-    lr: float
-    max_steps: int
-    batch_size: int
-    micro_batch_size: int | None
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +69,7 @@ def hold_out_pairs(pairs: Sequence[PreferencePair]) -> tuple[list[PreferencePair
     Raises ValueError if there would be none to train on.
     """
     try:
-        train, held_out = hold_out([{"prompt": pair.asked, "pair": pair} for pair in pairs])
+        train, held_out = finetuning.hold_out([{"prompt": pair.asked, "pair": pair} for pair in pairs])
     except ValueError:
         raise ValueError("all pairs have one prompt, so none can be held out: give pairs of several prompts") from None
     return [each["pair"] for each in train], [each["pair"] for each in held_out]
@@ -96,22 +86,9 @@ def align(job: Job, dir: Path | None, log: Callable[..., Any]) -> tuple[Judged, 
             module.p = 0.0
     settings = job.settings
     reference, held_out = (logprobs_of(job.model, part.batches(EVALUATED)) for part in (job.train, job.held_out))
-    fit(
-        job.model,
-        LOSSES[settings.loss](settings.beta),
-        job.train.with_reference(reference).stream(settings.batch_size, settings.seed),
-        max_steps=settings.max_steps,
-        lr=settings.lr,
-        warmup_steps=math.ceil(WARMUP * settings.max_steps),
-        weight_decay=0.0,
-        betas=(0.9, 0.999),
-        micro_batch_size=settings.micro_batch_size,
-        seed=settings.seed,
-        log=log,
-        log_every=1,
-        dir=dir,
-    )
-    job.model.eval()
+    stream = job.train.with_reference(reference).stream(settings.batch_size, settings.seed)
+    loss = LOSSES[settings.loss](settings.beta)
+    finetuning.tune(job.model, loss, stream, settings, warmup=WARMUP, weight_decay=0.0, dir=dir, log=log)
     after = logprobs_of(job.model, job.held_out.batches(EVALUATED))
     return judged(held_out, held_out, job.held_out), judged(after, held_out, job.held_out)
 

@@ -95,7 +95,9 @@ def dpo(
         (train, fitted), (held_out, _) = (encode_texts(part, tokenizer, longest) for part in parts)
         lora = _adapted(policy, rank, seed) if method == "lora" else None
         n_steps = steps or max(1, math.ceil(epochs * len(train) / batch_size))
-        settings = aligning.Settings(loss, beta, lora, lr or LR[method], n_steps, batch_size, micro_batch_size, seed)
+        settings = aligning.Settings(
+            lora, lr or LR[method], n_steps, batch_size, micro_batch_size, seed, loss=loss, beta=beta
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
     job = aligning.Job(policy, settings, train, held_out)
