@@ -14,7 +14,8 @@ from PIL import Image
 
 from allyouneed.blocks import RMSNorm, Rope, SwiGLU
 from allyouneed.lab import papers
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports import records
 from allyouneed.models import Decoder, DecoderConfig
 from allyouneed.models.hub import save

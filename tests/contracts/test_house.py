@@ -26,7 +26,8 @@ REQUIRED = {"title", "authors", "year", "arxiv", "theme", "tagline", "home"}
 
 def test_every_module_imports_with_only_the_required_dependencies():
     extras = ["numba", "sklearn", "sentencepiece", "tokenizers", "transformers", "huggingface_hub"]
-    extras += ["beartype", "hypothesis", "pytest"]
+    extras += ["PIL", "openai", "faiss", "num2words", "babel", "sacrebleu"]
+    extras += ["beartype", "hypothesis", "pytest", "peft", "trl", "diffusers", "datasets", "accelerate", "pandas"]
     program = "import sys, importlib\n"
     program += f"for name in {extras}: sys.modules[name] = None\n"
     program += f"for name in {MODULES}: importlib.import_module(name)\n"

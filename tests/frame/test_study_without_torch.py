@@ -6,7 +6,8 @@ for the dear one only where the cheap one is unsure) keep the dear one's accurac
 
 import json
 
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 
 CASCADE = '''
 """A cascade of recorded models."""

@@ -7,8 +7,9 @@ import pytest
 from allyouneed.errors import UserError
 from allyouneed.lab import budget
 from allyouneed.lab.budget import Cost, cost_of, fit, minutes, recorded_seconds
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.loading import load_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports import records
 from allyouneed.lab.reports.records import Record
 from allyouneed.lab.trials.executor import Display

@@ -8,7 +8,8 @@ import pytest
 
 from allyouneed.data import open_data
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports import records, saved, summary
 
 from .studies import write_coin

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import TUNING_SEED, Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import TUNING_SEED, Options
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import records, report
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.fingerprint import brief, compare, fingerprint
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports import records, report
 
 LINE = '''

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import TUNING_SEED, Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.judging.statistics import t_interval
+from allyouneed.lab.options import TUNING_SEED, Options
 from allyouneed.lab.replication import Replication, replicate
 from allyouneed.lab.reports import records, replications
 

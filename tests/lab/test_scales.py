@@ -9,8 +9,9 @@ import pytest
 
 from allyouneed.errors import UserError
 from allyouneed.lab import Study
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.loading import load_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports import records, summary
 from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
 from allyouneed.lab.trials.jobs import Job, Setting

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from allyouneed.lab import Study
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import records, report, saved, scoreboard, terminal
 

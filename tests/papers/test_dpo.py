@@ -10,7 +10,8 @@ import torch
 from allyouneed.alignment import dpo_loss
 from allyouneed.data.preferences import PreferencePair
 from allyouneed.data.tasks.enumerable import expected, tilted
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.trials.run import Run
 from allyouneed.papers.dpo import study
 

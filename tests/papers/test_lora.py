@@ -11,7 +11,8 @@ import torch
 
 from allyouneed.data.chats import Chats
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.trials.run import Run
 from allyouneed.models import Decoder
 from allyouneed.models.hub import save

@@ -3,8 +3,9 @@
 import pytest
 
 from allyouneed.lab import papers
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.loading import load_study
+from allyouneed.lab.options import Options
 
 SLUGS = [notes.slug for notes in papers.all_papers()]
 

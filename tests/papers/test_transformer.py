@@ -11,9 +11,10 @@ from allyouneed.blocks import Context
 from allyouneed.data.pairs import Pairs
 from allyouneed.data.pairs.number_words import number_words
 from allyouneed.generation import translate
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.judging.evidence import ClaimError
 from allyouneed.lab.judging.measurements import Measurements
+from allyouneed.lab.options import Options
 from allyouneed.lab.trials.result import TrialResult
 from allyouneed.papers.transformer import study as paper
 

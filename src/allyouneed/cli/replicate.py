@@ -14,9 +14,9 @@ from allyouneed.cli import options as shared
 from allyouneed.cli.printing import console, print_json
 
 if TYPE_CHECKING:
-    from allyouneed.lab.engine import Options
     from allyouneed.lab.judging.evidence import Evidence
     from allyouneed.lab.judging.replication import Comparison
+    from allyouneed.lab.options import Options
     from allyouneed.lab.replication import Replication
 
 _STYLES = {"stands": "bold green", "does not stand": "bold red", "not comparable": "bold yellow"}
@@ -56,7 +56,8 @@ def replicate(
         )
 
     from allyouneed.lab import replication
-    from allyouneed.lab.engine import Interrupted, Options
+    from allyouneed.lab.engine import Interrupted
+    from allyouneed.lab.options import Options
     from allyouneed.lab.reports.display import make_display
 
     options = Options(

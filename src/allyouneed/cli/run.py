@@ -10,7 +10,7 @@ from allyouneed.cli import options as shared
 from allyouneed.cli.printing import console, print_json
 
 if TYPE_CHECKING:
-    from allyouneed.lab.engine import Options
+    from allyouneed.lab.options import Options
     from allyouneed.lab.outcome import Outcome
 
 
@@ -65,7 +65,8 @@ def run(
         )
     pairs = {"--set": _pairs("--set", overrides), "--arm": _pairs("--arm", arms), "--grid": _pairs("--grid", grid)}
 
-    from allyouneed.lab.engine import Interrupted, Options, run_study
+    from allyouneed.lab.engine import Interrupted, run_study
+    from allyouneed.lab.options import Options
     from allyouneed.lab.reports.display import make_display
 
     options = Options(

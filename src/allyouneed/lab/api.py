@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.judging.claims import Judgement
 from allyouneed.lab.judging.measurements import Measurements
+from allyouneed.lab.options import Options
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import report
 from allyouneed.lab.reports.display import make_display

@@ -6,20 +6,31 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from allyouneed.data.cache import atomic_write, make_folder
+from allyouneed.data.cache import make_folder
 from allyouneed.errors import UserError
 from allyouneed.lab.budget import seeds_that_fit
+from allyouneed.lab.first_shown import FirstShown
 from allyouneed.lab.judging import claims
 from allyouneed.lab.judging.measurements import GateResult, Measurements
+from allyouneed.lab.options import (
+    TUNING_SEED,
+    Draw,
+    Options,
+    check_grid,
+    check_inputs,
+    check_size,
+    chosen_claims,
+    n_seeds,
+)
 from allyouneed.lab.outcome import Failure, Outcome, Tuned
 from allyouneed.lab.reports import records
 from allyouneed.lab.scales import scale_values, size_axis, size_name, smaller_sizes
-from allyouneed.lab.study import Claim, Study, Trial, seeds_of
+from allyouneed.lab.study import Claim, Trial
 from allyouneed.lab.trend import tell_trends
 from allyouneed.lab.trials.executor import Display, Executor
 from allyouneed.lab.trials.jobs import Job, Setting, open_study
@@ -29,40 +40,6 @@ from allyouneed.lab.trials.result import TrialResult
 from allyouneed.lab.trials.store import TrialStore
 from allyouneed.lab.trials.tuning import choose, widen
 from allyouneed.lab.trials.worker import open_data
-
-TUNING_SEED = 10_000  # The first of the seeds that tuning uses; claims count from 0.
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asks for; the fields are the options of `allyouneed run`.
-
-    Without `trend` nothing is run at a scale's smaller sizes.
-    """
-
-    reference: str
-    scale: str = "laptop"
-    seeds: int | None = None
-    claims: tuple[str, ...] = ()
-    data: str | None = None
-    inputs: dict[str, str] = field(default_factory=dict)
-    device: str = "auto"
-    jobs: int | None = None
-    out: Path = Path("runs")
-    overrides: dict[str, str] = field(default_factory=dict)
-    arms: dict[str, str] = field(default_factory=dict)
-    retune: bool = False
-    grid: dict[str, str] = field(default_factory=dict)
-    trend: bool = True
-    budget: str | None = None
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Where a run's seeds begin: those of its trials, of which the first also makes what all share, and of tuning."""
-
-    first: int = 0
-    tuning: int = TUNING_SEED
 
 
 class Interrupted(UserError):
@@ -106,13 +83,13 @@ class Engine:
         self.scale = self.study.scale(options.scale, options.overrides, self.data_name)
         self.size = ""
         listed = getattr(self.scale, "claims", ())
-        self.claims = _chosen_claims(self.study, options.claims, listed, own_data=not (listed and self.other_data))
-        self.seeds = self._first(_n_seeds(options, self.scale, self.draw))
+        self.claims = chosen_claims(self.study, options.claims, listed, own_data=not (listed and self.other_data))
+        self.seeds = self._first(n_seeds(options, self.scale, self.draw))
         self.data = open_data(self.data_name, self.study)
-        _check_size(self.data)
-        _check_inputs(self.study, options.inputs)
+        check_size(self.data)
+        check_inputs(self.study, options.inputs)
         self.device = device_type(options.device)
-        _check_grid(self.study, options.grid)
+        check_grid(self.study, options.grid)
         setting = Setting(
             options.reference,
             options.scale,
@@ -333,94 +310,6 @@ class Engine:
         if self.draw.first:
             name += f"-from-seed-{self.draw.first}"
         return make_folder(self.options.out / name)
-
-
-class FirstShown:
-    """With how many seeds each claim's verdict was first shown in an output folder.
-
-    A claim is the same while its wording, its predicate, its trials, the scale and the data are; neither the
-    number of seeds nor what else was judged beside it makes it another.
-    """
-
-    def __init__(self, out: Path, plan: Plan, digests: dict[str, str]) -> None:
-        self.file = out / "first_shown.json"
-        try:
-            self.counts: dict[str, int] = json.loads(self.file.read_text())
-        except (OSError, ValueError):  # None yet, or damaged: nothing is known to have been shown.
-            self.counts = {}
-        self.plan = plan
-        self.digests = digests
-
-    def extended_from(self, claim: Claim, n_seeds: int) -> int | None:
-        """The number it was first shown with, if that were fewer."""
-        first = self.counts.get(self._key(claim))
-        return first if first is not None and first < n_seeds else None
-
-    def note(self, ids: list[str], n_seeds: int) -> None:
-        """These claims have a verdict now."""
-        new = {self._key(self.plan.study.claims[id]): n_seeds for id in ids}
-        atomic_write(self.file, json.dumps(new | self.counts, indent=1).encode())
-
-    def _key(self, claim: Claim) -> str:
-        study, plan = self.plan.study, self.plan
-        trials = [self.digests[name] for name in claim.trials if name in self.digests]
-        what: list[Any] = [study.paper, claim.id, plan.digests.claim(claim.id), scale_values(plan.scale)]
-        what += [plan.data_version, trials]
-        where = [plan.setting.device, *([plan.setting.first_seed] if plan.setting.first_seed else [])]
-        where += [plan.inputs] if plan.inputs else []
-        return hashlib.sha256(json.dumps([what, *where], default=str).encode()).hexdigest()
-
-
-def _check_size(data: Any) -> None:
-    """Refuse data too small for anything before anything is trained on them."""
-    for split in ("train", "tune", "test") if data else ():
-        size, least = len(getattr(data, split)), data.least
-        if size < least:
-            raise UserError(f"{data.name} is too small: its {split} split has {size} {data.unit}, {least} are needed")
-
-
-def _check_inputs(study: Study, inputs: dict[str, str]) -> None:
-    for name, path in inputs.items():
-        if name not in study.inputs:
-            takes = ", ".join(f"--{known}" for known in study.inputs)
-            raise UserError(f"{study.paper} takes no --{name}" + (f"; it takes {takes}" if takes else ""))
-        if not Path(path).expanduser().exists():
-            raise UserError(f"--{name} {path}: no such file or folder; {study.paper} wants {study.inputs[name]}")
-
-
-def _check_grid(study: Study, grid: dict[str, str]) -> None:
-    tuned = {name for trial in study.trials.values() if trial.tune for name in trial.tune.values}
-    for name in grid:
-        if name not in tuned:
-            raise UserError(
-                f"--grid {name}: not tuned by {study.paper}; tuned are {', '.join(sorted(tuned)) or 'none'}"
-            )
-
-
-def _chosen_claims(study: Study, ids: Iterable[str], of_scale: Collection[str], *, own_data: bool) -> list[Claim]:
-    """The claims that the user names; else all. Those that the scale leaves out are not run: of what no run can judge
-    the reason stands on the study's own data, and nothing on others."""
-    ids, of_scale = list(ids), of_scale or study.claims
-    unknown = [id for id in ids if id not in study.claims]
-    if unknown:
-        raise UserError(f"{study.paper} has no claim {', '.join(unknown)}; it has {', '.join(study.claims)}")
-    if ids:
-        return [claim for claim in study.claims.values() if claim.id in ids]
-    return [
-        claim
-        if claim.id in of_scale or (claim.not_run and own_data)
-        else dataclasses.replace(claim, not_run=claims.ELSEWHERE)
-        for claim in study.claims.values()
-    ]
-
-
-def _n_seeds(options: Options, scale: Any, draw: Draw) -> int:
-    if options.seeds is not None and options.budget is not None:
-        raise UserError("--budget works out the number of seeds: leave out --seeds")
-    n = options.seeds if options.seeds is not None else seeds_of(options.scale, scale)
-    if n < 1 or n > TUNING_SEED - draw.first:
-        raise UserError(f"--seeds {n}: give a number between 1 and {TUNING_SEED - draw.first}")
-    return n
 
 
 def _sample(trials: list[Trial], results: list[TrialResult]) -> tuple[str, str] | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from allyouneed.lab.engine import Engine, Options
+from allyouneed.lab.engine import Engine
+from allyouneed.lab.options import Options
 from allyouneed.lab.trials.executor import Display
 
 TOLERANCE = 1e-6

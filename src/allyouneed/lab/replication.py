@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import TUNING_SEED, Draw, Options, run_study
+from allyouneed.lab.engine import run_study
 from allyouneed.lab.judging.replication import Comparison, compare
 from allyouneed.lab.loading import load_study
+from allyouneed.lab.options import TUNING_SEED, Draw, Options
 from allyouneed.lab.outcome import Outcome
 from allyouneed.lab.reports import records, replications
 from allyouneed.lab.reports.records import Record

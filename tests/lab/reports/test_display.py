@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports.display import LineDisplay, LiveDisplay, make_display
 
 from ..studies import write_coin

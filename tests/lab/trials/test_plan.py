@@ -3,7 +3,8 @@
 import pytest
 
 from allyouneed.errors import UserError
-from allyouneed.lab.engine import Engine, Options
+from allyouneed.lab.engine import Engine
+from allyouneed.lab.options import Options
 from allyouneed.lab.trials.executor import Display
 from allyouneed.lab.trials.plan import device_type
 

@@ -5,7 +5,8 @@ import json
 
 from rich.console import Console
 
-from allyouneed.lab.engine import Options, run_study
+from allyouneed.lab.engine import run_study
+from allyouneed.lab.options import Options
 from allyouneed.lab.reports.display import LiveDisplay
 
 NAPS = '''
