@@ -1,4 +1,4 @@
-"""From documents to a corpus: laid end to end in one file for each split, which is mapped, not read."""
+"""From documents to a corpus: laid end to end in one file, which is mapped, not read."""
 
 import hashlib
 import json
