@@ -227,3 +227,8 @@ def test_no_questions_and_no_text(own, tmp_path):
 
 def test_a_collections_name_leads_to_it():
     assert isinstance(open_data("biographies", "passages"), Passages)
+
+
+def test_a_part_of_a_collection_without_questions_is_all_of_it():
+    collection = Passages("mine", ["a", "b"], places=["x.md:1", "x.md:3"])
+    assert collection.part(1, 1, 1) is collection

@@ -72,7 +72,9 @@ class Passages:
 
     def part(self, n_train: int, n_tune: int, n_test: int) -> "Passages":
         """The first so many questions of each split (of test, of each of its groups), and the passages that were judged
-        for them: a small collection to try something on."""
+        for them: a small collection to try something on. One without questions stays whole."""
+        if not any(len(split) for split in self.splits):
+            return self
         train, tune = self.train.first(n_train), self.tune.first(n_tune)
         groups = [self.test.group(name).first(n_test) for name in dict.fromkeys(self.test.groups)]
         test = Questions.joined(groups) if groups else self.test.first(n_test)
