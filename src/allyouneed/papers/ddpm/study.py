@@ -87,9 +87,9 @@ study = Study(
         "smoke": Scale(8, 25, 25, 3, 16, 4, 4, 2e-3, 24, 17, 20, minutes=0.1, seeds=2),
         "laptop": Scale(16, 50, 200, 10, 128, 400, 600, 4e-3, 253, 17, 600, minutes=10.0, seeds=5),
         "laptop-mnist": Scale(
-            16, 50, 100, 10, 64, 400, 1000, 2e-3, 200, 256, 1500, minutes=8.5, seeds=3, claims=PAINTED
+            16, 50, 100, 10, 64, 400, 1000, 2e-3, 200, 256, 1500, minutes=14.0, seeds=5, claims=PAINTED
         ),
-        "laptop-*": Scale(16, 50, 100, 10, 64, 400, 1000, 2e-3, 200, 256, 1500, minutes=12.5, seeds=3, claims=PAINTED),
+        "laptop-*": Scale(16, 50, 100, 10, 64, 400, 1000, 2e-3, 200, 256, 1500, minutes=20.0, seeds=5, claims=PAINTED),
         "gpu": Scale(
             64, 1000, 1000, 50, 128, 5000, 20_000, 5e-4, 2000, 256, 3000, minutes=20.0, seeds=5, claims=PAINTED
         ),
